@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What a running case tells the executor, in memory that both share: it is
+ * there whatever becomes of the case, and threads and children add to it.
+ */
+#ifndef AIOABI_REPORT_H
+#define AIOABI_REPORT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "aio.h"
+
+#define REPORT_TEXT	(48 * 1024)
+#define REPORT_REASON	300
+#define REPORT_FAILURES 20 /* shown in full; the rest is counted */
+
+enum ending {
+	ENDING_NONE,
+	ENDING_FAIL,   /* an expectation on the clause did not hold */
+	ENDING_STAGE,  /* an AIO call failed while the stage was set */
+	ENDING_LEAK,   /* something was left behind */
+	ENDING_BROKEN, /* the stage could not be set, by no fault of AIO */
+	ENDING_SKIP,   /* a need was found unmet on the way */
+};
+
+struct report {
+	atomic_uint checks;
+	atomic_uint failures;
+	atomic_int ending;     /* the first enum ending that came */
+	atomic_bool cut_short; /* ended by ASSERT, STAGE, REQUIRE or SKIP */
+	atomic_bool finished;  /* the body came to its end */
+	atomic_uint text_used;
+	char reason[REPORT_REASON];
+	char text[REPORT_TEXT];
+	struct call_trace trace;
+};
+
+/* report_use() - the report of this process, made by the executor. */
+void report_use(struct report *report);
+struct report *report_current(void);
+
+/* report_line() - add one line of diagnostics. Any thread, any process. */
+void report_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * report_ending() - note how the case ends unless it is noted already, with a
+ * one-line reason. Does not end it.
+ */
+void report_ending(enum ending ending, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

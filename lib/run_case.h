@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Inside the child: what a case runs in, and running it. */
+#ifndef AIOABI_RUN_CASE_H
+#define AIOABI_RUN_CASE_H
+
+#include "case.h"
+#include "device.h"
+#include "report.h"
+
+struct surroundings {
+	const struct aio_case *c;
+	const struct flavour *flavour;
+	const struct device *device;
+	unsigned int slot;   /* of the items that run side by side … */
+	unsigned int slots;  /* … this one of so many */
+	const char *scratch; /* directory of this item's own, made on use */
+	long aio_nr_at_start;
+	struct report *report;
+};
+
+/* surroundings() - of the case that runs in this process. */
+const struct surroundings *surroundings(void);
+
+/*
+ * run_case() - run a case in this process, which is a child made for it, and
+ * leave. All that it has to say stands in the report then.
+ */
+void run_case(const struct surroundings *around) __attribute__((noreturn));
+
+/* The parts of the library that clean up, in this order, at a case's end. */
+void stage_clean_up(void);
+void sync_clean_up(void);
+/* memory_check() - canaries; a broken one is a failure of the case. */
+void memory_check(void);
+
+#endif

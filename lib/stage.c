@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "case.h"
+#include "journal.h"
+#include "run_case.h"
+
+/* --- contexts --- */
+
+aio_handle new_context(unsigned int nr_events)
+{
+	aio_handle ctx = 0;
+
+	STAGE_OK(aio->setup(nr_events, &ctx));
+	return ctx;
+}
+
+void end_context(aio_handle ctx)
+{
+	STAGE_OK(aio->destroy(ctx));
+}
+
+aio_handle dead_context(void)
+{
+	aio_handle ctx = new_context(1);
+
+	end_context(ctx);
+	return ctx;
+}
+
+long submit_one(aio_handle ctx, struct iocb *iocb)
+{
+	struct iocb *list[] = { iocb };
+
+	return aio->submit(ctx, 1, list);
+}
+
+void stage_submit(aio_handle ctx, struct iocb *iocb)
+{
+	STAGE_EQ(1, submit_one(ctx, iocb));
+}
+
+void stage_reap(aio_handle ctx, long n, struct io_event *events)
+{
+	STAGE_EQ(n, aio->getevents(ctx, n, n, events, NULL));
+}
+
+/* --- requests --- */
+
+static struct iocb *prep(struct iocb *iocb, int opcode, int fd, const void *buf,
+			 size_t len, int64_t offset)
+{
+	memset(iocb, 0, sizeof(*iocb));
+	iocb->aio_data = (uintptr_t)iocb;
+	iocb->aio_lio_opcode = (uint16_t)opcode;
+	iocb->aio_fildes = (uint32_t)fd;
+	iocb->aio_buf = (uintptr_t)buf;
+	iocb->aio_nbytes = len;
+	iocb->aio_offset = offset;
+	return iocb;
+}
+
+struct iocb *prep_read(struct iocb *iocb, int fd, void *buf, size_t len,
+		       int64_t offset)
+{
+	return prep(iocb, IOCB_CMD_PREAD, fd, buf, len, offset);
+}
+
+struct iocb *prep_write(struct iocb *iocb, int fd, const void *buf, size_t len,
+			int64_t offset)
+{
+	return prep(iocb, IOCB_CMD_PWRITE, fd, buf, len, offset);
+}
+
+struct iocb *prep_readv(struct iocb *iocb, int fd, const struct iovec *iov,
+			size_t n, int64_t offset)
+{
+	return prep(iocb, IOCB_CMD_PREADV, fd, iov, n, offset);
+}
+
+struct iocb *prep_writev(struct iocb *iocb, int fd, const struct iovec *iov,
+			 size_t n, int64_t offset)
+{
+	return prep(iocb, IOCB_CMD_PWRITEV, fd, iov, n, offset);
+}
+
+struct iocb *prep_fsync(struct iocb *iocb, int fd)
+{
+	return prep(iocb, IOCB_CMD_FSYNC, fd, NULL, 0, 0);
+}
+
+struct iocb *prep_fdsync(struct iocb *iocb, int fd)
+{
+	return prep(iocb, IOCB_CMD_FDSYNC, fd, NULL, 0, 0);
+}
+
+struct iocb *prep_poll(struct iocb *iocb, int fd, unsigned int events)
+{
+	prep(iocb, IOCB_CMD_POLL, fd, NULL, 0, 0);
+	iocb->aio_buf = events;
+	return iocb;
+}
+
+struct iocb *notify(struct iocb *iocb, int eventfd)
+{
+	iocb->aio_flags |= IOCB_FLAG_RESFD;
+	iocb->aio_resfd = (uint32_t)eventfd;
+	return iocb;
+}
+
+struct io_event *find_event(struct io_event *events, long n,
+			    const struct iocb *iocb)
+{
+	long i;
+
+	for (i = 0; i < n; i++)
+		if (events[i].obj == (uintptr_t)iocb)
+			return &events[i];
+	return NULL;
+}
+
+/* --- what is undone at the end --- */
+
+#define ENDS_MAX 64
+
+static struct {
+	void (*fn)(void *arg);
+	void *arg;
+} ends[ENDS_MAX];
+static unsigned int end_count;
+
+void at_end(void (*fn)(void *arg), void *arg)
+{
+	REQUIRE(end_count < ENDS_MAX);
+	ends[end_count].fn = fn;
+	ends[end_count++].arg = arg;
+}
+
+static int *kept;
+static unsigned int kept_count, kept_room;
+
+int keep(int fd)
+{
+	REQUIRE(fd >= 0);
+	if (kept_count == kept_room) {
+		kept_room = kept_room ? kept_room * 2 : 64;
+		kept = realloc(kept, kept_room * sizeof(*kept));
+		REQUIRE(kept);
+	}
+	kept[kept_count++] = fd;
+	return fd;
+}
+
+void drop(int fd)
+{
+	unsigned int i;
+
+	for (i = 0; i < kept_count; i++)
+		if (kept[i] == fd)
+			kept[i] = -1;
+	REQUIRE(!close(fd));
+}
+
+void stage_clean_up(void)
+{
+	while (end_count) {
+		end_count--;
+		ends[end_count].fn(ends[end_count].arg);
+	}
+	while (kept_count)
+		if (kept[--kept_count] >= 0)
+			close(kept[kept_count]);
+}
+
+/* --- descriptors --- */
+
+int open_eventfd(unsigned int initial, int flags)
+{
+	return keep(eventfd(initial, flags | EFD_CLOEXEC));
+}
+
+uint64_t eventfd_take(int fd)
+{
+	uint64_t value;
+	ssize_t len = read(fd, &value, sizeof(value));
+
+	if (len < 0 && errno == EAGAIN)
+		return 0;
+	REQUIRE(len == sizeof(value));
+	return value;
+}
+
+void open_pipe(int fds[2], int flags)
+{
+	REQUIRE(!pipe2(fds, flags | O_CLOEXEC));
+	keep(fds[0]);
+	keep(fds[1]);
+}
+
+void open_sockets(int fds[2])
+{
+	REQUIRE(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
+	keep(fds[0]);
+	keep(fds[1]);
+}
+
+/* The executor removes the directory of this item after it. */
+static const char *scratch_directory(void)
+{
+	const char *dir = surroundings()->scratch;
+
+	REQUIRE(!mkdir(dir, 0700) || errno == EEXIST);
+	return dir;
+}
+
+const char *scratch_path(const char *name)
+{
+	static __thread char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", scratch_directory(), name);
+	return path;
+}
+
+int scratch_file(const char *name, int flags)
+{
+	return keep(
+		open(scratch_path(name), flags | O_CREAT | O_CLOEXEC, 0600));
+}
+
+/* --- the device under test --- */
+
+const char *device_name(void)
+{
+	return surroundings()->device->name;
+}
+
+/* What O_DIRECT on a file asks for: at most a page on the systems we know. */
+static struct storage storage_file(int flags)
+{
+	struct storage storage = { .len = DEVICE_REGION };
+	int fd;
+
+	storage.path = strdup(scratch_path("storage"));
+	fd = open(storage.path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	REQUIRE(fd >= 0);
+	REQUIRE(!ftruncate(fd, DEVICE_REGION));
+	close(fd);
+	storage.fd = open(storage.path, flags | O_CLOEXEC);
+	if (storage.fd < 0 && errno == EINVAL && flags & O_DIRECT)
+		SKIP("no O_DIRECT in %s", surroundings()->device->path);
+	keep(storage.fd);
+	storage.size = DEVICE_REGION;
+	storage.block = (unsigned int)PAGE_SIZE;
+	return storage;
+}
+
+/* Items side by side have regions of their own, in the order of their slots. */
+struct storage open_storage(int flags)
+{
+	const struct surroundings *around = surroundings();
+	const struct device *device = around->device;
+	struct storage storage = { 0 };
+	uint64_t region;
+
+	if (!device->is_block || around->c->on == ON_FILE)
+		return storage_file(flags);
+	region = device->size / around->slots / PAGE_SIZE * PAGE_SIZE;
+	if (region > DEVICE_REGION)
+		region = DEVICE_REGION;
+	REQUIRE(region >= 1024 * 1024);
+	storage.fd = keep(open(device->path, flags | O_CLOEXEC));
+	storage.base = (int64_t)(region * around->slot);
+	storage.len = region;
+	storage.block = device->logical_block;
+	storage.is_block_device = true;
+	storage.size = (int64_t)device->size;
+	storage.path = device->path;
+	return storage;
+}
+
+/* --- the system --- */
+
+long file_number(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	long value = -1;
+
+	if (!f)
+		return -1;
+	if (fscanf(f, "%ld", &value) != 1)
+		value = -1;
+	fclose(f);
+	return value;
+}
+
+long aio_nr(void)
+{
+	return sysctl_get("fs/aio-nr");
+}
+
+long aio_nr_at_start(void)
+{
+	return surroundings()->aio_nr_at_start;
+}
+
+long sysctl_get(const char *name)
+{
+	char path[200];
+	long value;
+
+	snprintf(path, sizeof(path), "/proc/sys/%s", name);
+	value = file_number(path);
+	REQUIRE(value >= 0);
+	return value;
+}
+
+void sysctl_set(const char *name, long value)
+{
+	char path[200];
+	bool written;
+	FILE *f;
+
+	REQUIRE(this_case()->serial);
+	REQUIRE(journal_sysctl(name, sysctl_get(name), value));
+	snprintf(path, sizeof(path), "/proc/sys/%s", name);
+	f = fopen(path, "we");
+	REQUIRE(f);
+	written = fprintf(f, "%ld\n", value) > 0;
+	written = !fclose(f) && written;
+	REQUIRE(written);
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Threads, processes and signals, and how to know where they are: without
+ * sleeping, since a time that is right here is wrong on a slow machine.
+ */
+#ifndef AIOABI_SYNC_H
+#define AIOABI_SYNC_H
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* --- threads --- */
+
+struct thread;
+
+/* thread_run() - start body(arg). Joined by the end of the case at the latest.
+ */
+struct thread *thread_run(void *(*body)(void *arg), void *arg);
+/* thread_join() - wait for its end; gives what body returned. */
+void *thread_join(struct thread *thread);
+/* thread_tid() - its kernel id, waiting until it has one. */
+pid_t thread_tid(struct thread *thread);
+pid_t own_tid(void);
+
+/*
+ * wait_asleep_in() - wait until a task is asleep inside this system call
+ * (/proc/PID/syscall and its state), and has not run between two looks.
+ *
+ * tid is of this process or of a child. Never gives up: the time limit of the
+ * case does, and its report shows where the task was instead.
+ */
+void wait_asleep_in(pid_t tid, long syscall_nr);
+/* is_in() - whether it is asleep there now. */
+bool is_asleep_in(pid_t tid, long syscall_nr);
+
+/* --- gates and counters between threads and between processes --- */
+
+/* A gate is shut until it is opened, once. Zeroed memory is a shut gate. */
+struct gate {
+	atomic_uint open;
+};
+void gate_open(struct gate *gate);
+void gate_wait(struct gate *gate);
+
+/* wait_until_ge() - wait until a counter has reached a value. */
+void wait_until_ge(atomic_uint *counter, unsigned int value);
+/* count_up() - add one and wake who waits. */
+void count_up(atomic_uint *counter);
+
+/* A barrier that n threads or processes pass together, again and again. */
+struct meeting {
+	atomic_uint arrived;
+	atomic_uint round;
+	unsigned int n;
+};
+void meet(struct meeting *meeting);
+
+/* breathe() - let others run while polling for what cannot be waited on. */
+void breathe(void);
+/* WAIT_FOR(condition) - poll; the time limit of the case is the hang guard. */
+#define WAIT_FOR(condition)          \
+	do {                         \
+		while (!(condition)) \
+			breathe();   \
+	} while (0)
+
+/* --- processes --- */
+
+/*
+ * child_fork() - fork; 0 in the child, which dies with this process. The child
+ * leaves by child_exit() or a signal.
+ */
+pid_t child_fork(void);
+void child_exit(int status) __attribute__((noreturn));
+/*
+ * child_wait() - wait for its end; gives the status as waitpid(2) does. When
+ * an ASSERT, STAGE, REQUIRE or SKIP in the child ended the case, it ends here.
+ */
+int child_wait(pid_t pid);
+/* EXPECT_CHILD_OK() - it left with status 0. */
+#define EXPECT_CHILD_OK(pid) EXPECT_EQ(0, child_wait(pid))
+
+/* pin_to_cpu() - run this thread on the n-th CPU that it may use. */
+void pin_to_cpu(unsigned int n);
+/* cpus_usable() - how many CPUs that makes. */
+unsigned int cpus_usable(void);
+/* unpin() - run anywhere again. */
+void unpin(void);
+
+/* --- signals --- */
+
+/* count_signal() - install a handler that only counts (sigaction flags). */
+void count_signal(int sig, int flags);
+/* signals_seen() - how often it ran, in all threads. */
+unsigned int signals_seen(int sig);
+/* signal_mask() - the mask of this thread, SIG_BLOCK/SIG_UNBLOCK one signal. */
+void block_signal(int sig);
+void unblock_signal(int sig);
+/* signal_thread() - to one thread of this process. */
+void signal_thread(pid_t tid, int sig);
+
+/* --- time --- */
+
+#define NSEC_PER_SEC  1000000000LL
+#define NSEC_PER_MSEC 1000000LL
+/* now_ns() - CLOCK_MONOTONIC, which the kernel's time-outs follow. */
+int64_t now_ns(void);
+struct timespec;
+/* millis() - a relative time-out. */
+struct timespec millis(long ms);
+
+#endif
