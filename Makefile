@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What a person types; `make help` lists it.
+
+PYTHON	 := /usr/bin/python3
+CC	 := gcc
+BUILD	 := build
+# gcc and clang (and the 32-bit build) keep their objects apart
+VARIANT	 := $(notdir $(CC))
+OBJ	 := $(BUILD)/obj/$(VARIANT)
+PROGRAM	 := $(BUILD)/aioabi-cases
+
+# Debian packages, by what they are for
+DEPS_BUILD := gcc make libc6-dev libaio-dev libblkid-dev libfiu-dev
+DEPS_RUN   := python3 python3-pytest python3-click python3-rich
+DEPS_CHECK := clang clang-format clang-tidy cppcheck flake8 mypy black \
+	      python3-jsonschema
+
+ARCH	 := $(shell $(CC) -dumpmachine | cut -d- -f1)
+VERSION	 := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || \
+	      echo unknown)
+
+# snprintf() that cuts short is meant so: paths and sentences have their room
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
+	    -Wmissing-prototypes -Wno-unused-parameter \
+	    $(if $(filter gcc%,$(VARIANT)),-Wno-format-truncation)
+CFLAGS	 := -O2 -g $(WARNINGS) -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+	    -pthread -Ilib -I$(OBJ) $(EXTRA_CFLAGS)
+LDLIBS	 := -laio -lblkid
+
+LIB_SOURCES  := $(wildcard lib/*.c)
+CASE_SOURCES := $(wildcard cases/*/*.c)
+SOURCES	     := $(LIB_SOURCES) $(CASE_SOURCES)
+OBJECTS	     := $(SOURCES:%.c=$(OBJ)/%.o) $(OBJ)/contract_table.o
+
+AIOABI := $(PYTHON) runner/aioabi
+
+.PHONY: all help run check deps-build deps-run deps-check clean new build \
+	format lint selftest
+
+all: build
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
+		sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | \
+		awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@echo
+	@echo '  make run DEVICE=/dev/x [DESTROY=yes] [ARGS="io_setup -- -x"]'
+
+# --- building ---
+
+build: deps-build $(PROGRAM) ## build build/aioabi-cases
+
+$(PROGRAM): $(OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -static -o $@ $^ $(LDLIBS)
+
+$(OBJ)/%.o: %.c | $(OBJ)/cases-list
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# what the program says of itself must not be older than the program
+$(OBJ)/lib/record.o: CFLAGS += -DSUITE_VERSION='"$(VERSION)"'
+$(OBJ)/lib/main.o: CFLAGS += -DARCH='"$(ARCH)"'
+$(OBJ)/lib/record.o: $(OBJ)/version
+$(OBJ)/version: FORCE
+	@mkdir -p $(@D)
+	@echo $(VERSION) | cmp -s - $@ || echo $(VERSION) > $@
+
+# a case that was removed leaves an object behind, not a program that has it
+$(OBJ)/cases-list: FORCE
+	@mkdir -p $(@D)
+	@echo $(SOURCES) | cmp -s - $@ || \
+		{ rm -f $(PROGRAM); echo $(SOURCES) > $@; }
+FORCE:
+
+$(OBJ)/contract_table.c: cases/contract.toml runner/contract.py
+	@mkdir -p $(@D)
+	$(PYTHON) -m runner.contract compile $@
+$(OBJ)/contract_table.o: $(OBJ)/contract_table.c
+	$(CC) $(CFLAGS) -c -o $@ $<
+
+-include $(SOURCES:%.c=$(OBJ)/%.d)
+
+# --- using ---
+
+run: build deps-run ## run the suite on this host
+	@$(AIOABI) run $(if $(DEVICE),--device $(DEVICE)) \
+		$(if $(filter yes,$(DESTROY)),--destroy) \
+		$(if $(DIR),--dir $(DIR)) $(ARGS)
+
+new: ## write a new case from a template: make new CASE=io_setup.what_it_proves
+	@$(PYTHON) -m runner.new "$(CASE)"
+
+# --- dependencies: one line that says what, then apt-get ---
+
+define install
+	@missing=; for p in $(1); do \
+		dpkg-query -W -f '$${db:Status-Abbrev}' $$p 2>/dev/null | \
+			grep -q '^ii' || missing="$$missing $$p"; \
+	done; \
+	[ -z "$$missing" ] || { \
+		echo "installing:$$missing"; \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+		{ $$sudo apt-get update -qq && $$sudo env \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends $$missing; } \
+			> $(BUILD)-apt.log 2>&1 || \
+			{ cat $(BUILD)-apt.log >&2; exit 2; }; \
+		rm -f $(BUILD)-apt.log; \
+	}
+endef
+
+deps-build:
+	$(call install,$(DEPS_BUILD))
+deps-run:
+	$(call install,$(DEPS_RUN))
+deps-check:
+	$(call install,$(DEPS_CHECK))
+
+clean: ## remove what was built
+	rm -rf $(BUILD)

@@ -1,0 +1,1084 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "executor.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "contract.h"
+#include "journal.h"
+#include "kernel_log.h"
+#include "names.h"
+#include "needs.h"
+#include "record.h"
+#include "report.h"
+#include "run_case.h"
+#include "tasks.h"
+
+#define TIME_LIMIT	   10	/* seconds, of a case that names none */
+#define QUOTA		   1024 /* of fs.aio-nr, of a case that names none */
+#define GRACE		   10	/* seconds from SIGKILL to "unkillable" */
+#define SETTLE		   0.5	/* seconds for fs.aio-nr to come back */
+#define UNKILLABLE_MAX	   3
+#define HANGS_IN_A_ROW_MAX 10
+#define MEASUREMENTS	   3 /* of what another program may have disturbed */
+#define HUNT_SECONDS	   20
+#define OUTPUT_MAX	   (16 * 1024)
+#define SLOTS_MAX	   64
+
+const char *const outcome_names[OUTCOME_COUNT] = {
+	[OUTCOME_PASS] = "pass",   [OUTCOME_FAIL] = "fail",
+	[OUTCOME_SKIP] = "skip",   [OUTCOME_KNOWN] = "known",
+	[OUTCOME_FIXED] = "fixed", [OUTCOME_BROKEN] = "broken",
+	[OUTCOME_LOST] = "lost",
+};
+
+/* A child at work. */
+struct slot {
+	struct item *item; /* NULL: free */
+	unsigned long run; /* numbers every child; part of its task name */
+	pid_t pid;
+	int pidfd;
+	int output_fd;
+	struct report *report;
+	double started, limit, killed; /* seconds of the monotonic clock */
+	char *output;
+	size_t output_used, output_lost;
+	char *tasks;	  /* what its tasks did when it hung */
+	char *kernel_log; /* reports laid to it */
+	bool exclusive;
+	long aio_nr_before;
+};
+
+static const struct options *options;
+static struct slot slots[SLOTS_MAX];
+static struct item *queue, **queue_end = &queue;
+static struct item *past, **past_end = &past; /* what has run side by side */
+static unsigned int counts[OUTCOME_COUNT];
+static unsigned long runs;
+static unsigned int unkillable, hangs_in_a_row;
+static double opened;
+static const char *why_stopped;
+static char why_buffer[200];
+static bool interrupted;
+static int signal_fd = -1;
+static pid_t executor_pid;
+static long aio_nr_idle;
+static bool kernel_log_guilty; /* something that no item could be given */
+
+static double now(void)
+{
+	return (double)now_ns() / 1e9;
+}
+
+/* --- fs.aio-nr --- */
+
+static long read_aio_nr(void)
+{
+	return file_number("/proc/sys/fs/aio-nr");
+}
+
+/*
+ * What fs.aio-nr has risen to since; waits a moment for it to come back, as
+ * it may a little after the process is gone (a look into /proc holds on).
+ */
+static long settled_delta(long before)
+{
+	double until = now() + SETTLE * options->timeout_scale;
+	long delta;
+
+	if (before < 0)
+		return 0;
+	while ((delta = read_aio_nr() - before) && now() < until)
+		poll(NULL, 0, 2);
+	return delta;
+}
+
+static unsigned int quota_of(const struct item *item)
+{
+	return item->c->quota ? item->c->quota : QUOTA;
+}
+
+/* Room under fs.aio-max-nr beside what runs already. */
+static bool quota_left_for(const struct item *item)
+{
+	long max = file_number("/proc/sys/fs/aio-max-nr");
+	long taken = aio_nr_idle > 0 ? aio_nr_idle : 0;
+	unsigned int i, busy = 0;
+
+	for (i = 0; i < SLOTS_MAX; i++) {
+		if (!slots[i].item)
+			continue;
+		taken += quota_of(slots[i].item);
+		busy++;
+	}
+	return !busy || max < 0 || taken + (long)quota_of(item) <= max;
+}
+
+/* --- text --- */
+
+static void append(char **text, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+static void append(char **text, const char *format, ...)
+{
+	size_t used = *text ? strlen(*text) : 0;
+	va_list args;
+	char *more;
+	int len;
+
+	va_start(args, format);
+	len = vasprintf(&more, format, args);
+	va_end(args);
+	if (len < 0)
+		abort();
+	*text = realloc(*text, used + (size_t)len + 1);
+	if (!*text)
+		abort();
+	memcpy(*text + used, more, (size_t)len + 1);
+	free(more);
+}
+
+/* --- the queue --- */
+
+void executor_add(const struct item *item)
+{
+	struct item *copy = malloc(sizeof(*copy));
+
+	if (!copy)
+		abort();
+	*copy = *item;
+	copy->next = NULL;
+	*queue_end = copy;
+	queue_end = &copy->next;
+}
+
+static void queue_put_first(struct item *item)
+{
+	item->next = queue;
+	queue = item;
+	if (!item->next)
+		queue_end = &item->next;
+}
+
+/* Take the first item that is (or is not) to run alone. */
+static struct item *queue_take(bool serial)
+{
+	struct item **at, *item;
+
+	for (at = &queue; (item = *at); at = &item->next) {
+		if (item->c->serial != serial && !(item->again && serial))
+			continue;
+		if (item->again && !serial)
+			continue;
+		*at = item->next;
+		if (queue_end == &item->next)
+			queue_end = at;
+		item->next = NULL;
+		return item;
+	}
+	return NULL;
+}
+
+static void queue_shuffle(void)
+{
+	unsigned long state = options->seed * 2862933555777941757ul + 1;
+	struct item **all, *item;
+	size_t n = 0, i, k;
+
+	for (item = queue; item; item = item->next)
+		n++;
+	all = calloc(n + 1, sizeof(*all));
+	if (!all)
+		abort();
+	for (i = 0, item = queue; item; item = item->next)
+		all[i++] = item;
+	for (i = n; i > 1; i--) {
+		state = state * 6364136223846793005ul + 1442695040888963407ul;
+		k = (state >> 33) % i;
+		item = all[i - 1];
+		all[i - 1] = all[k];
+		all[k] = item;
+	}
+	queue = NULL;
+	queue_end = &queue;
+	for (i = 0; i < n; i++) {
+		all[i]->next = NULL;
+		*queue_end = all[i];
+		queue_end = &all[i]->next;
+	}
+	free(all);
+}
+
+/* --- saying how an item ended --- */
+
+static void say(const struct item *item, const struct verdict *verdict)
+{
+	if (!item->again || verdict->outcome == OUTCOME_FAIL)
+		counts[verdict->outcome]++;
+	record_outcome(item, verdict);
+}
+
+static void say_simple(const struct item *item, enum outcome outcome,
+		       const char *reason)
+{
+	struct verdict verdict = { .outcome = outcome, .kind = "" };
+
+	snprintf(verdict.reason, sizeof(verdict.reason), "%s", reason);
+	say(item, &verdict);
+}
+
+static void lose_queue(const char *why)
+{
+	struct item *item;
+
+	while ((item = queue)) {
+		queue = item->next;
+		if (!item->again)
+			say_simple(item, OUTCOME_LOST, why);
+		free(item);
+	}
+	queue_end = &queue;
+}
+
+void executor_stop(const char *why)
+{
+	if (why_stopped)
+		return;
+	snprintf(why_buffer, sizeof(why_buffer), "%s", why);
+	why_stopped = why_buffer;
+}
+
+/* --- needs --- */
+
+/* Why an item cannot run here, in buf; NULL if it can. */
+static const char *unmet(const struct item *item, char *buf, unsigned int size)
+{
+	const struct contract_clause *clause;
+
+	if (item->c->on == ON_BLOCK && !item->device->is_block) {
+		snprintf(buf, size, "needs a block device: %s is a directory%s",
+			 item->device->path,
+			 geteuid() ? " (not run as root)" : "");
+		return buf;
+	}
+	clause = item->c->clause ? contract_find(item->c->clause) : NULL;
+	if (clause && !contract_applies(clause)) {
+		snprintf(buf, size, "needs a kernel that clause %s is about",
+			 clause->id);
+		return buf;
+	}
+	if (item->device->make && !item->device->make(item->device, buf, size))
+		return buf;
+	return needs_unmet(item->c->needs, buf, size);
+}
+
+/* --- starting a child --- */
+
+static struct slot *free_slot(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < options->jobs && i < SLOTS_MAX; i++)
+		if (!slots[i].item)
+			return &slots[i];
+	return NULL;
+}
+
+static unsigned int busy_slots(void)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < SLOTS_MAX; i++)
+		n += slots[i].item != NULL;
+	return n;
+}
+
+/*
+ * Files go below a directory of the run's own: in a directory under test, or,
+ * beside a block device, in --dir.
+ */
+static void run_directory(const struct device *device, char *path, size_t size)
+{
+	snprintf(path, size, "%s/aioabi-%d",
+		 device && !device->is_block ? device->path : options->dir,
+		 executor_pid);
+}
+
+static void slot_scratch(const struct slot *slot, char *path, size_t size)
+{
+	run_directory(slot->item->device, path, size);
+	snprintf(path + strlen(path), size - strlen(path), "/item-%lu",
+		 slot->run);
+}
+
+/* The child keeps nothing of the executor's but the journal and the report. */
+static void child_main(struct slot *slot, int output) __attribute__((noreturn));
+static void child_main(struct slot *slot, int output)
+{
+	const struct item *item = slot->item;
+	const struct rlimit none = { 0, 0 };
+	char name[16], scratch[PATH_MAX];
+	struct surroundings around = {
+		.c = item->c,
+		.flavour = item->flavour,
+		.device = item->device,
+		.slot = (unsigned int)(slot - slots),
+		.slots = options->jobs,
+		.scratch = scratch,
+		.aio_nr_at_start = slot->aio_nr_before,
+		.report = slot->report,
+	};
+	sigset_t empty;
+	int null;
+
+	slot_scratch(slot, scratch, sizeof(scratch));
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setsid();
+	snprintf(name, sizeof(name), TASK_NAME "%lu", slot->run % 100000000);
+	prctl(PR_SET_NAME, name);
+	setrlimit(RLIMIT_CORE, &none);
+	null = open("/dev/null", O_RDONLY);
+	dup2(null, STDIN_FILENO);
+	dup2(output, STDOUT_FILENO);
+	dup2(output, STDERR_FILENO);
+	journal_move(STDERR_FILENO + 1);
+	syscall(SYS_close_range, STDERR_FILENO + 2, ~0U, 0);
+	if (chdir("/"))
+		_exit(1);
+	umask(077);
+	sigemptyset(&empty);
+	sigprocmask(SIG_SETMASK, &empty, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	run_case(&around);
+}
+
+static struct report *new_report(void)
+{
+	void *map = mmap(NULL, sizeof(struct report), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+/* False, with the item still the caller's, when no child can be made. */
+static bool start(struct slot *slot, struct item *item, bool exclusive)
+{
+	unsigned int limit = item->c->time_limit;
+	int output[2] = { -1, -1 };
+
+	memset(slot, 0, sizeof(*slot));
+	slot->report = new_report();
+	if (!slot->report || pipe2(output, O_CLOEXEC))
+		goto fail;
+	slot->item = item;
+	slot->run = ++runs;
+	slot->exclusive = exclusive;
+	slot->aio_nr_before = read_aio_nr();
+	if (!item->attempt)
+		record_start(item);
+	slot->started = now();
+	slot->limit = (limit ? limit : TIME_LIMIT) * options->timeout_scale;
+	slot->pid = fork();
+	if (!slot->pid)
+		child_main(slot, output[1]);
+	if (slot->pid < 0)
+		goto fail;
+	slot->pidfd = (int)syscall(SYS_pidfd_open, slot->pid, 0);
+	close(output[1]);
+	slot->output_fd = output[0];
+	fcntl(output[0], F_SETFL, O_NONBLOCK);
+	return true;
+fail:
+	slot->item = NULL;
+	if (slot->report)
+		munmap(slot->report, sizeof(*slot->report));
+	if (output[0] >= 0) {
+		close(output[0]);
+		close(output[1]);
+	}
+	return false;
+}
+
+/* --- what comes from a child --- */
+
+static void drain_output(struct slot *slot)
+{
+	char buf[4096];
+	ssize_t len;
+
+	while ((len = read(slot->output_fd, buf, sizeof(buf))) > 0) {
+		size_t room = OUTPUT_MAX - slot->output_used;
+		size_t kept = (size_t)len < room ? (size_t)len : room;
+
+		slot->output_lost += (size_t)len - kept;
+		if (!kept)
+			continue;
+		slot->output = realloc(slot->output, OUTPUT_MAX + 1);
+		if (!slot->output)
+			abort();
+		memcpy(slot->output + slot->output_used, buf, kept);
+		slot->output_used += kept;
+		slot->output[slot->output_used] = '\0';
+	}
+}
+
+/* --- the kernel's word --- */
+
+static void laid_to(struct slot *slot, const struct kernel_report *report)
+{
+	append(&slot->kernel_log, "%s", report->text);
+}
+
+static void found_report(const struct kernel_report *report)
+{
+	bool any = false;
+	unsigned int i;
+	char note[400];
+
+	for (i = 0; i < SLOTS_MAX; i++) {
+		struct slot *slot = &slots[i];
+
+		if (!slot->item)
+			continue;
+		if (report->blame == BLAME_ITEM && slot->run != report->run)
+			continue;
+		if (report->blame == BLAME_FOREIGN && !options->ours)
+			continue;
+		laid_to(slot, report);
+		any = true;
+	}
+	if (any)
+		return;
+	snprintf(note, sizeof(note), "the kernel said, beside any case: %s",
+		 report->headline);
+	record_note(note);
+	if (report->blame != BLAME_FOREIGN || options->ours) {
+		kernel_log_guilty = true;
+		for (const char *line = report->text; *line;) {
+			snprintf(note, sizeof(note), "  %.*s",
+				 (int)strcspn(line, "\n"), line);
+			record_note(note);
+			line += strcspn(line, "\n");
+			line += *line == '\n';
+		}
+	}
+}
+
+/* --- judging --- */
+
+static void add_trace(struct verdict *verdict, const struct report *report)
+{
+	unsigned long next = atomic_load(&report->trace.next);
+	unsigned long seq = next > TRACE_DEPTH ? next - TRACE_DEPTH : 0;
+	char call[400];
+
+	if (!next)
+		return;
+	append(&verdict->diagnostics, "calls (the last %lu of %lu):\n",
+	       next - seq, next);
+	for (; seq < next; seq++) {
+		const struct call_record *record =
+			&report->trace.records[seq % TRACE_DEPTH];
+
+		if (record->seq != seq)
+			continue; /* overtaken */
+		trace_format(record, call, sizeof(call));
+		append(&verdict->diagnostics, "  [%d] %s\n", record->tid, call);
+	}
+}
+
+static void fail_as(struct verdict *verdict, const char *kind,
+		    const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+static void fail_as(struct verdict *verdict, const char *kind,
+		    const char *format, ...)
+{
+	va_list args;
+
+	verdict->outcome = OUTCOME_FAIL;
+	verdict->kind = kind;
+	va_start(args, format);
+	vsnprintf(verdict->reason, sizeof(verdict->reason), format, args);
+	va_end(args);
+}
+
+static void judge_report(struct verdict *verdict, struct report *report)
+{
+	unsigned int used = atomic_load(&report->text_used);
+	unsigned int failures = atomic_load(&report->failures);
+
+	report->reason[REPORT_REASON - 1] = '\0';
+	if (used > REPORT_TEXT)
+		used = REPORT_TEXT;
+	if (used)
+		append(&verdict->diagnostics, "%.*s", (int)used, report->text);
+	if (failures > REPORT_FAILURES)
+		append(&verdict->diagnostics, "%u failures in all\n", failures);
+	verdict->checks = atomic_load(&report->checks);
+	switch (atomic_load(&report->ending)) {
+	case ENDING_FAIL:
+		fail_as(verdict, "expectation", "%s", report->reason);
+		return;
+	case ENDING_STAGE:
+		fail_as(verdict, "stage", "%s", report->reason);
+		return;
+	case ENDING_LEAK:
+		fail_as(verdict, "leak", "%s", report->reason);
+		return;
+	case ENDING_BROKEN:
+		verdict->outcome = OUTCOME_BROKEN;
+		break;
+	case ENDING_SKIP:
+		verdict->outcome = OUTCOME_SKIP;
+		break;
+	default:
+		if (!verdict->checks)
+			fail_as(verdict, "expectation", "asserted nothing");
+		return;
+	}
+	snprintf(verdict->reason, sizeof(verdict->reason), "%s",
+		 report->reason);
+}
+
+/* What the child's end itself says; a case always leaves by itself with 0. */
+static void judge_exit(struct verdict *verdict, const struct slot *slot,
+		       int status)
+{
+	const struct report *report = slot->report;
+	char name[32];
+
+	if (slot->killed > 0) {
+		fail_as(verdict, "hang", "did not end within %.0f s",
+			slot->limit);
+		return;
+	}
+	if (WIFSIGNALED(status)) {
+		fail_as(verdict, "crash", "killed by %s",
+			signal_name(WTERMSIG(status), name, sizeof(name)));
+		return;
+	}
+	if (WEXITSTATUS(status) || (!atomic_load(&report->finished) &&
+				    !atomic_load(&report->cut_short)))
+		fail_as(verdict, "crash", "left with status %d before its end",
+			WEXITSTATUS(status));
+}
+
+static void judge_known(struct verdict *verdict, const struct item *item)
+{
+	const char *known = contract_known(item->c->id);
+
+	if (!known)
+		return;
+	if (verdict->outcome == OUTCOME_PASS) {
+		verdict->outcome = OUTCOME_FIXED;
+		snprintf(verdict->reason, sizeof(verdict->reason),
+			 "recorded as failing: %s", known);
+	} else if (verdict->outcome == OUTCOME_FAIL &&
+		   !strcmp(verdict->kind, "expectation")) {
+		verdict->outcome = OUTCOME_KNOWN;
+		verdict->kind = "";
+		snprintf(verdict->reason, sizeof(verdict->reason), "%s", known);
+	}
+}
+
+static void judge(struct verdict *verdict, struct slot *slot, int status)
+{
+	verdict->kind = "";
+	judge_report(verdict, slot->report);
+	judge_exit(verdict, slot, status);
+	if (slot->kernel_log)
+		fail_as(verdict, "kernel", "%.*s",
+			(int)strcspn(slot->kernel_log, "\n"), slot->kernel_log);
+	judge_known(verdict, slot->item);
+	if (verdict->outcome == OUTCOME_FAIL ||
+	    verdict->outcome == OUTCOME_BROKEN)
+		add_trace(verdict, slot->report);
+	if (slot->tasks)
+		append(&verdict->diagnostics, "%s", slot->tasks);
+	if (slot->output_lost)
+		append(&slot->output, "\n%zu bytes more\n", slot->output_lost);
+	verdict->output = slot->output;
+	verdict->kernel_log = slot->kernel_log;
+	verdict->seconds = now() - slot->started;
+}
+
+/* --- repeated measurements --- */
+
+/*
+ * fs.aio-nr counts for the whole system. On a machine that is not ours a
+ * change counts when it shows in each of several runs, and a serial case that
+ * fails while somebody else moves the number is measured again.
+ *
+ * True when the item is to run again.
+ */
+static bool judge_quota(struct verdict *verdict, struct slot *slot)
+{
+	struct item *item = slot->item;
+	long delta;
+
+	if (!slot->exclusive)
+		return false;
+	delta = settled_delta(slot->aio_nr_before);
+	if (!delta && !(verdict->outcome == OUTCOME_FAIL && !options->ours &&
+			slot->aio_nr_before != aio_nr_idle))
+		return false;
+	if (!options->ours && ++item->attempt < MEASUREMENTS)
+		return true;
+	if (!delta)
+		return false;
+	append(&verdict->diagnostics,
+	       "fs.aio-nr was %ld before the case and is %ld after it%s\n",
+	       slot->aio_nr_before, slot->aio_nr_before + delta,
+	       options->ours ? "" : ", each time it was run");
+	if (verdict->outcome == OUTCOME_PASS)
+		fail_as(verdict, "leak", "fs.aio-nr changed by %+ld", delta);
+	snprintf(verdict->unwell, sizeof(verdict->unwell),
+		 "fs.aio-nr is off by %+ld", delta);
+	return false;
+}
+
+/* --- the end of a child --- */
+
+static void slot_free(struct slot *slot)
+{
+	char scratch[PATH_MAX];
+
+	slot_scratch(slot, scratch, sizeof(scratch));
+	if (!access(scratch, F_OK))
+		remove_tree(scratch);
+	if (slot->exclusive)
+		journal_undo_sysctls();
+	close(slot->output_fd);
+	if (slot->pidfd >= 0)
+		close(slot->pidfd);
+	munmap(slot->report, sizeof(*slot->report));
+	free(slot->tasks);
+	slot->item = NULL;
+}
+
+static void verdict_free(struct verdict *verdict)
+{
+	free(verdict->diagnostics);
+	free(verdict->output);
+	free(verdict->kernel_log);
+}
+
+static void keep_for_hunt(struct item *item)
+{
+	item->next = NULL;
+	*past_end = item;
+	past_end = &item->next;
+}
+
+static void end_item(struct slot *slot, int status)
+{
+	struct verdict verdict = { 0 };
+	struct item *item = slot->item;
+	bool exclusive = slot->exclusive, repeat;
+
+	drain_output(slot);
+	kernel_log_read(true, found_report);
+	if (exclusive)
+		journal_undo_sysctls();
+	judge(&verdict, slot, status);
+	repeat = judge_quota(&verdict, slot);
+	hangs_in_a_row = slot->killed > 0 ? hangs_in_a_row + 1 : 0;
+	if (!repeat)
+		say(item, &verdict);
+	slot_free(slot);
+	verdict_free(&verdict);
+	if (repeat)
+		queue_put_first(item);
+	else if (!exclusive)
+		keep_for_hunt(item);
+	else
+		free(item);
+	if (hangs_in_a_row >= HANGS_IN_A_ROW_MAX)
+		executor_stop("ten cases in a row hung");
+}
+
+static void reap(struct slot *slot)
+{
+	int status;
+
+	if (waitpid(slot->pid, &status, WNOHANG) != slot->pid)
+		return;
+	/* what it has left behind must not disturb the next one */
+	tasks_kill(slot->pid);
+	while (waitpid(-slot->pid, NULL, WNOHANG) > 0)
+		;
+	end_item(slot, status);
+}
+
+static void abandon(struct slot *slot)
+{
+	struct verdict verdict = { 0 };
+
+	unkillable++;
+	hangs_in_a_row++;
+	kernel_log_read(true, found_report);
+	drain_output(slot);
+	judge(&verdict, slot, 0);
+	fail_as(&verdict, "hang",
+		"did not end within %.0f s, and SIGKILL does not end it",
+		slot->limit);
+	snprintf(verdict.unwell, sizeof(verdict.unwell),
+		 "process %d cannot be killed", slot->pid);
+	say(slot->item, &verdict);
+	slot_free(slot);
+	verdict_free(&verdict);
+	if (unkillable >= UNKILLABLE_MAX)
+		executor_stop("three cases could not be killed");
+	else if (hangs_in_a_row >= HANGS_IN_A_ROW_MAX)
+		executor_stop("ten cases in a row hung");
+}
+
+static void check_limits(struct slot *slot)
+{
+	double t = now();
+
+	if (slot->killed > 0) {
+		if (t - slot->killed > GRACE * options->timeout_scale)
+			abandon(slot);
+		return;
+	}
+	if (t - slot->started <= slot->limit)
+		return;
+	slot->tasks = malloc(32 * 1024);
+	if (slot->tasks)
+		tasks_describe(slot->pid, slot->tasks, 32 * 1024);
+	slot->killed = t;
+	tasks_kill(slot->pid);
+	kill(slot->pid, SIGKILL);
+}
+
+/* --- the loop --- */
+
+static void read_signal(void)
+{
+	struct signalfd_siginfo info;
+	char name[32], why[64];
+
+	if (read(signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGCHLD) /* only to wake the loop */
+		return;
+	interrupted = true;
+	snprintf(why, sizeof(why), "stopped by %s",
+		 signal_name((int)info.ssi_signo, name, sizeof(name)));
+	executor_stop(why);
+}
+
+static bool read_orders(int fd, void (*handle)(char *line))
+{
+	static char buf[4096];
+	static size_t used;
+	ssize_t len = read(fd, buf + used, sizeof(buf) - 1 - used);
+	char *line = buf, *end;
+
+	if (len <= 0)
+		return len < 0 && (errno == EAGAIN || errno == EINTR);
+	used += (size_t)len;
+	buf[used] = '\0';
+	while ((end = strchr(line, '\n'))) {
+		*end = '\0';
+		handle(line);
+		line = end + 1;
+	}
+	used -= (size_t)(line - buf);
+	memmove(buf, line, used);
+	if (used == sizeof(buf) - 1)
+		used = 0; /* no order is that long */
+	return true;
+}
+
+/* Wait for anything to happen; false when the orderer has gone. */
+static bool wait_and_handle(int orders, void (*handle)(char *line))
+{
+	struct pollfd fds[2 * SLOTS_MAX + 3];
+	struct slot *owner[2 * SLOTS_MAX + 3] = { 0 };
+	unsigned int n = 0, i;
+	bool there = true;
+
+	fds[n++] = (struct pollfd){ .fd = signal_fd, .events = POLLIN };
+	fds[n++] = (struct pollfd){ .fd = orders, .events = POLLIN };
+	fds[n++] = (struct pollfd){ .fd = kernel_log_fd(), .events = POLLIN };
+	for (i = 0; i < SLOTS_MAX; i++) {
+		if (!slots[i].item)
+			continue;
+		owner[n] = &slots[i];
+		fds[n++] = (struct pollfd){ .fd = slots[i].pidfd,
+					    .events = POLLIN };
+		owner[n] = &slots[i];
+		fds[n++] = (struct pollfd){ .fd = slots[i].output_fd,
+					    .events = POLLIN };
+	}
+	poll(fds, n, 100);
+	if (fds[0].revents)
+		read_signal();
+	if (orders >= 0 && fds[1].revents)
+		there = read_orders(orders, handle);
+	if (fds[2].revents)
+		kernel_log_read(false, found_report);
+	for (i = 3; i < n; i++)
+		if (fds[i].revents & POLLIN && owner[i]->item)
+			drain_output(owner[i]);
+	for (i = 0; i < SLOTS_MAX; i++) {
+		if (slots[i].item)
+			reap(&slots[i]);
+		if (slots[i].item)
+			check_limits(&slots[i]);
+	}
+	if (options->deadline > 0 && now() - opened > options->deadline)
+		executor_stop("the deadline of the run has passed");
+	return there;
+}
+
+/* Past the deadline, or interrupted, nothing is waited for any more. */
+static void kill_running(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < SLOTS_MAX; i++) {
+		if (!slots[i].item || slots[i].killed > 0)
+			continue;
+		if (now() - slots[i].started < slots[i].limit)
+			slots[i].limit = now() - slots[i].started;
+	}
+}
+
+static void start_what_can(bool serial)
+{
+	struct item *item;
+	struct slot *slot;
+	char why[300];
+
+	while (!why_stopped && (!serial || !busy_slots()) &&
+	       (slot = free_slot())) {
+		item = queue_take(serial);
+		if (!item)
+			return;
+		if (!serial && !quota_left_for(item)) {
+			queue_put_first(item);
+			return;
+		}
+		if (unmet(item, why, sizeof(why))) {
+			record_start(item);
+			say_simple(item, OUTCOME_SKIP, why);
+			free(item);
+		} else if (!start(slot, item, serial)) {
+			snprintf(why, sizeof(why), "no child: %s",
+				 strerror(errno));
+			say_simple(item, OUTCOME_BROKEN, why);
+			free(item);
+		}
+	}
+}
+
+static bool run_phase(bool serial, int orders, void (*handle)(char *line))
+{
+	bool there = true;
+
+	for (;;) {
+		start_what_can(serial);
+		if (!busy_slots())
+			return there;
+		if (why_stopped && (interrupted || options->deadline > 0 ||
+				    unkillable >= UNKILLABLE_MAX))
+			kill_running();
+		if (!wait_and_handle(there ? orders : -1, handle)) {
+			there = false;
+			executor_stop("nobody is listening any more");
+			interrupted = true;
+		}
+		if (record_failed())
+			return false;
+	}
+}
+
+/*
+ * Cases that ran side by side cannot each be asked what they took of
+ * fs.aio-nr. When some is missing after all of them, they run again alone.
+ */
+static void hunt(int orders, void (*handle)(char *line))
+{
+	long before = read_aio_nr();
+	double until = now() + HUNT_SECONDS * options->timeout_scale;
+	struct item *item;
+	char note[160];
+
+	if (!past || settled_delta(aio_nr_idle) == 0)
+		return;
+	snprintf(
+		note, sizeof(note),
+		"fs.aio-nr went from %ld to %ld while cases ran side by side: each is run again alone",
+		aio_nr_idle, read_aio_nr());
+	record_note(note);
+	while ((item = past) && now() < until && !why_stopped) {
+		past = item->next;
+		item->again = true;
+		item->round++;
+		item->attempt = 0;
+		aio_nr_idle = read_aio_nr();
+		queue_put_first(item);
+		run_phase(true, orders, handle);
+	}
+	aio_nr_idle = read_aio_nr();
+	if (counts[OUTCOME_FAIL])
+		return;
+	snprintf(note, sizeof(note),
+		 "no case alone leaves fs.aio-nr other than it was%s",
+		 options->ours ? ", so all of them together do" : "");
+	record_note(note);
+	if (options->ours && aio_nr_idle != before)
+		kernel_log_guilty = true;
+}
+
+static void forget_past(void)
+{
+	struct item *item;
+
+	while ((item = past)) {
+		past = item->next;
+		free(item);
+	}
+	past_end = &past;
+}
+
+bool executor_go(int orders, void (*handle)(char *line))
+{
+	double started = now();
+	struct item *item;
+	unsigned int total = 0;
+	bool there;
+
+	for (item = queue; item; item = item->next)
+		total++;
+	record_plan(total);
+	if (options->shuffled)
+		queue_shuffle();
+	aio_nr_idle = read_aio_nr();
+	there = run_phase(false, orders, handle);
+	if (!why_stopped)
+		hunt(orders, handle);
+	forget_past();
+	if (!why_stopped)
+		there = run_phase(true, there ? orders : -1, handle) && there;
+	if (why_stopped)
+		lose_queue(why_stopped);
+	kernel_log_read(true, found_report);
+	record_end(counts, now() - started, why_stopped);
+	return there && !interrupted && !record_failed();
+}
+
+/* --- opening and closing --- */
+
+static void say_undone(const char *line)
+{
+	char note[PATH_MAX + 200];
+
+	snprintf(note, sizeof(note), "left by a run that was killed: %s", line);
+	record_note(note);
+}
+
+/* SIGCHLD too, so that a child's end wakes the loop without pidfds. */
+static bool open_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return signal_fd >= 0;
+}
+
+static bool make_run_directory(const struct device *device, char *why,
+			       unsigned int size)
+{
+	char path[PATH_MAX];
+
+	run_directory(device, path, sizeof(path));
+	journal_directory(path);
+	if (!mkdir(path, 0700))
+		return true;
+	snprintf(why, size, "%s: %s", path, strerror(errno));
+	return false;
+}
+
+static bool make_run_directories(char *why, unsigned int size)
+{
+	unsigned int i;
+
+	for (i = 0; i < device_count; i++)
+		if (!devices[i].is_block &&
+		    !make_run_directory(&devices[i], why, size))
+			return false;
+	/* the default device of a run without root is this directory */
+	if (device_count && !devices[0].is_block &&
+	    !strcmp(devices[0].path, options->dir))
+		return true;
+	return make_run_directory(NULL, why, size);
+}
+
+static void remove_run_directories(void)
+{
+	char path[PATH_MAX];
+	unsigned int i;
+
+	for (i = 0; i <= device_count; i++) {
+		run_directory(i < device_count ? &devices[i] : NULL, path,
+			      sizeof(path));
+		if (!access(path, F_OK))
+			remove_tree(path);
+	}
+}
+
+bool executor_open(const struct options *opts, char *why, unsigned int size)
+{
+	struct run_facts facts = { .options = opts };
+
+	options = opts;
+	opened = now();
+	executor_pid = getpid();
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (!open_signals()) {
+		snprintf(why, size, "signalfd: %s", strerror(errno));
+		return false;
+	}
+	facts.kernel_log = kernel_log_open();
+	facts.aio_nr = read_aio_nr();
+	facts.aio_max_nr = file_number("/proc/sys/fs/aio-max-nr");
+	record_run(&facts);
+	if (!journal_open(opts->dir, say_undone, why, size))
+		record_note(why);
+	return make_run_directories(why, size);
+}
+
+int executor_close(void)
+{
+	remove_run_directories();
+	journal_close();
+	kernel_log_close();
+	if (counts[OUTCOME_FAIL] || counts[OUTCOME_FIXED] ||
+	    counts[OUTCOME_LOST] || kernel_log_guilty)
+		return 1;
+	if (counts[OUTCOME_BROKEN] || record_failed())
+		return 2;
+	return 0;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What the kernel says while cases run: /dev/kmsg, cut into reports (a
+ * warning, an oops, a sanitizer's finding), each laid to who caused it.
+ */
+#ifndef AIOABI_KERNEL_LOG_H
+#define AIOABI_KERNEL_LOG_H
+
+#include <stdbool.h>
+
+/*
+ * Tasks of a case are named so, with the run number of the item; the kernel
+ * names the task in its reports.
+ */
+#define TASK_NAME "aioabi-"
+
+enum blame {
+	BLAME_ITEM, /* a task of an item: run says which */
+	BLAME_AIO,  /* a kernel thread or interrupt, in AIO's own functions */
+	BLAME_FOREIGN, /* somebody else */
+};
+
+struct kernel_report {
+	enum blame blame;
+	unsigned long run;
+	const char *text; /* lines */
+	const char *headline;
+};
+
+/* kernel_log_open() - from now on. Gives "read", or why it cannot be. */
+const char *kernel_log_open(void);
+/* kernel_log_fd() - readable when the kernel has spoken; -1 if not read. */
+int kernel_log_fd(void);
+/*
+ * kernel_log_read() - hand each report that is complete to found; all = true
+ * says that none is still being written: those cut short are complete too.
+ */
+void kernel_log_read(bool all, void (*found)(const struct kernel_report *));
+void kernel_log_close(void);
+
+#endif

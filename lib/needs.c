@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "needs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define NEEDS_MAX 64
+
+static unsigned int need_count(void)
+{
+	return (unsigned int)(__stop_aio_needs - __start_aio_needs);
+}
+
+/* Each need is tried once; what it said is kept by its place. */
+static const char *answer(unsigned int i)
+{
+	static const char *answers[NEEDS_MAX];
+	static bool asked[NEEDS_MAX];
+
+	if (!asked[i]) {
+		answers[i] = __start_aio_needs[i]->probe();
+		asked[i] = true;
+	}
+	return answers[i];
+}
+
+/* The next name of a list, its length in len; NULL at the end. */
+static const char *next_name(const char **names, size_t *len)
+{
+	const char *name;
+
+	if (!*names)
+		return NULL;
+	name = *names + strspn(*names, " ");
+	*len = strcspn(name, " ");
+	*names = name + *len;
+	return *len ? name : NULL;
+}
+
+static int need_index(const char *name, size_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < need_count() && i < NEEDS_MAX; i++)
+		if (strlen(__start_aio_needs[i]->name) == len &&
+		    !strncmp(__start_aio_needs[i]->name, name, len))
+			return (int)i;
+	return -1;
+}
+
+const char *needs_unmet(const char *names, char *buf, unsigned int size)
+{
+	const char *name, *why;
+	size_t len;
+	int i;
+
+	while ((name = next_name(&names, &len))) {
+		i = need_index(name, len);
+		why = i < 0 ? "no such need" : answer((unsigned int)i);
+		if (!why)
+			continue;
+		snprintf(buf, size, "needs %s: %s",
+			 i < 0 ? name : __start_aio_needs[i]->what, why);
+		return buf;
+	}
+	return NULL;
+}
+
+const char *needs_unknown(const char *names, char *buf, unsigned int size)
+{
+	const char *name;
+	size_t len;
+
+	while ((name = next_name(&names, &len))) {
+		if (need_index(name, len) >= 0)
+			continue;
+		snprintf(buf, size, "%.*s", (int)len, name);
+		return buf;
+	}
+	return NULL;
+}
+
+/* A descriptor that could be made is closed; one that could not says why. */
+static const char *made(int fd)
+{
+	if (fd < 0)
+		return strerror(errno);
+	close(fd);
+	return NULL;
+}
+
+NEED(root, "root")
+{
+	return geteuid() ? "run by another user" : NULL;
+}
+
+NEED(cpus2, "two CPUs")
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return strerror(errno);
+	return CPU_COUNT(&set) < 2 ? "there is one" : NULL;
+}
+
+NEED(userfaultfd, "a userfaultfd that stops the kernel too")
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	const char *why = NULL;
+
+	if (fd < 0)
+		return strerror(errno);
+	if (ioctl(fd, UFFDIO_API, &api))
+		why = strerror(errno);
+	close(fd);
+	return why;
+}
+
+NEED(eventfd, "eventfd(2)")
+{
+	return made(eventfd(0, EFD_CLOEXEC));
+}
+
+NEED(epoll, "epoll(7)")
+{
+	return made(epoll_create1(EPOLL_CLOEXEC));
+}
+
+NEED(signalfd, "signalfd(2)")
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	return made(signalfd(-1, &set, SFD_CLOEXEC));
+}
+
+NEED(timerfd, "timerfd_create(2)")
+{
+	return made(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+}
+
+NEED(memfd, "memfd_create(2)")
+{
+	return made(memfd_create("aioabi", MFD_CLOEXEC));
+}
+
+NEED(unix_sockets, "sockets of AF_UNIX")
+{
+	return made(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
+
+NEED(inet_sockets, "sockets of AF_INET")
+{
+	return made(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
+
+NEED(fuse, "/dev/fuse")
+{
+	return made(open("/dev/fuse", O_RDWR | O_CLOEXEC));
+}
+
+NEED(pty, "pseudo-terminals")
+{
+	return made(open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC));
+}
+
+NEED(task_syscall, "/proc/PID/syscall")
+{
+	return made(open("/proc/self/syscall", O_RDONLY | O_CLOEXEC));
+}
+
+NEED(aio_sysctls, "fs.aio-nr and fs.aio-max-nr")
+{
+	return made(open("/proc/sys/fs/aio-nr", O_RDONLY | O_CLOEXEC));
+}

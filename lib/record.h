@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The records of a run, as lib/protocol.md has them, and as KTAP version 1. */
+#ifndef AIOABI_RECORD_H
+#define AIOABI_RECORD_H
+
+#include "executor.h"
+
+struct run_facts {
+	const struct options *options;
+	long aio_nr, aio_max_nr;
+	const char *kernel_log; /* "read", or why not */
+};
+
+/* record_open() - choose the form, and write to this descriptor. */
+void record_open(const char *format, int fd);
+void record_run(const struct run_facts *facts);
+void record_plan(unsigned int total);
+void record_start(const struct item *item);
+void record_outcome(const struct item *item, const struct verdict *verdict);
+void record_note(const char *text);
+void record_end(const unsigned int counts[OUTCOME_COUNT], double seconds,
+		const char *why_incomplete);
+/* record_failed() - whether a record could not be written: nobody reads. */
+bool record_failed(void);
+
+/* The build's own description of the sources, set by the Makefile. */
+extern const char suite_version[];
+
+#endif

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tasks.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static ssize_t read_file(char *buf, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+static ssize_t read_file(char *buf, size_t size, const char *format, ...)
+{
+	char path[96];
+	va_list args;
+	ssize_t len;
+	int fd;
+
+	va_start(args, format);
+	vsnprintf(path, sizeof(path), format, args);
+	va_end(args);
+	*buf = '\0';
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	len = read(fd, buf, size - 1);
+	close(fd);
+	buf[len > 0 ? len : 0] = '\0';
+	return len;
+}
+
+/* Calls fn for each process of the session. */
+static unsigned int for_each(pid_t session, void (*fn)(pid_t pid, void *arg),
+			     void *arg)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	unsigned int n = 0;
+	char stat[512];
+
+	if (!dir)
+		return 0;
+	while ((entry = readdir(dir))) {
+		pid_t pid = atoi(entry->d_name);
+		const char *after;
+		int of;
+
+		if (pid <= 0 ||
+		    read_file(stat, sizeof(stat), "/proc/%d/stat", pid) <= 0)
+			continue;
+		/* the name in parentheses may hold anything */
+		after = strrchr(stat, ')');
+		if (!after || sscanf(after, ") %*c %*d %*d %d", &of) != 1 ||
+		    of != session)
+			continue;
+		fn(pid, arg);
+		n++;
+	}
+	closedir(dir);
+	return n;
+}
+
+struct text {
+	char *buf;
+	size_t size, used;
+	unsigned int tasks;
+};
+
+static void add(struct text *text, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+static void add(struct text *text, const char *format, ...)
+{
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(text->buf + text->used, text->size - text->used, format,
+			args);
+	va_end(args);
+	if (len > 0)
+		text->used += (size_t)len;
+	if (text->used >= text->size)
+		text->used = text->size - 1;
+}
+
+static const char *call_name(long nr)
+{
+	static const struct {
+		long nr;
+		const char *name;
+	} names[] = {
+		{ SYS_io_setup, "io_setup" },
+		{ SYS_io_destroy, "io_destroy" },
+		{ SYS_io_submit, "io_submit" },
+		{ SYS_io_cancel, "io_cancel" },
+		{ SYS_io_getevents, "io_getevents" },
+		{ SYS_io_pgetevents, "io_pgetevents" },
+		{ SYS_futex, "futex" },
+		{ SYS_read, "read" },
+		{ SYS_write, "write" },
+		{ SYS_wait4, "wait4" },
+		{ SYS_exit_group, "exit_group" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].nr == nr)
+			return names[i].name;
+	return "";
+}
+
+static void describe_task(struct text *text, pid_t pid, pid_t tid)
+{
+	char name[64], state[4096], syscall[256], wchan[128], stack[4096];
+	const char *at;
+	char *line, *rest;
+	long nr;
+
+	read_file(name, sizeof(name), "/proc/%d/task/%d/comm", pid, tid);
+	name[strcspn(name, "\n")] = '\0';
+	read_file(state, sizeof(state), "/proc/%d/task/%d/stat", pid, tid);
+	read_file(syscall, sizeof(syscall), "/proc/%d/task/%d/syscall", pid,
+		  tid);
+	read_file(wchan, sizeof(wchan), "/proc/%d/task/%d/wchan", pid, tid);
+	at = strrchr(state, ')');
+	nr = strtol(syscall, NULL, 10);
+	add(text, "task %d (%s) state %c, system call %s%s%.*s, wchan %s\n",
+	    tid, name, at && at[1] ? at[2] : '?',
+	    *syscall >= '0' && *syscall <= '9' ? call_name(nr) : "",
+	    *syscall >= '0' && *syscall <= '9' ? " = " : "",
+	    (int)strcspn(syscall, "\n"), syscall, *wchan ? wchan : "?");
+	read_file(stack, sizeof(stack), "/proc/%d/task/%d/stack", pid, tid);
+	for (line = strtok_r(stack, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest))
+		add(text, "    %s\n", line);
+	text->tasks++;
+}
+
+static void describe_process(pid_t pid, void *arg)
+{
+	struct dirent *entry;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)))
+		if (atoi(entry->d_name) > 0)
+			describe_task(arg, pid, atoi(entry->d_name));
+	closedir(dir);
+}
+
+unsigned int tasks_describe(pid_t session, char *buf, size_t size)
+{
+	struct text text = { .buf = buf, .size = size };
+
+	*buf = '\0';
+	for_each(session, describe_process, &text);
+	return text.tasks;
+}
+
+static void kill_process(pid_t pid, void *arg)
+{
+	(void)arg;
+	kill(pid, SIGKILL);
+}
+
+unsigned int tasks_kill(pid_t session)
+{
+	return for_each(session, kill_process, NULL);
+}

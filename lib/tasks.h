@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Looking at the tasks of a case that hangs. */
+#ifndef AIOABI_TASKS_H
+#define AIOABI_TASKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * tasks_describe() - what every task of a session is doing: name, state,
+ * system call, wait channel and kernel stack, as lines in buf.
+ *
+ * Reads only files of /proc that do not wait for the task. Gives the number
+ * of tasks.
+ */
+unsigned int tasks_describe(pid_t session, char *buf, size_t size);
+
+/* tasks_kill() - SIGKILL to every process of a session. Gives how many. */
+unsigned int tasks_kill(pid_t session);
+
+#endif
