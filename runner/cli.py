@@ -77,7 +77,7 @@ def run(
     args = [
         *("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder.parent)),
         *("-o", f"cache_dir={options.results.resolve() / '.pytest_cache'}"),
-        "--no-header",
+        *("--no-header", "-p", "no:xdist"),
         *options.argv(),
         *(["-k", expression] if expression else []),
         *["-x"] * first,

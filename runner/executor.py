@@ -223,6 +223,7 @@ class HostExecutor(Executor):
             records = self._receive(self._patience)
             if not records:
                 why = self._epitaph() if records is None else "executor says nothing"
+                self._process.kill()  # if it is still there, it would not hear us
                 self.close()
                 said = self._stderr.decode(errors="replace").strip()
                 raise ExecutorError(said or f"{self._command[0]}: {why}")

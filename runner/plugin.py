@@ -55,8 +55,8 @@ class CaseItem(pytest.Item):
         return self.path, self.case.line - 1, str(self.key)
 
     def runtest(self) -> None:
-        """Never called: the plugin owns the run loop."""
-        raise AssertionError("cases are run by the executor")
+        """Only called by a run loop that is not this plugin's: xdist's."""
+        pytest.fail("cases are run side by side with --jobs, not with -n", False)
 
 
 class CaseFile(pytest.File):
@@ -200,6 +200,7 @@ class CaseSession:
                 **{k: v for k, v in self._record.items() if k not in ("type", "pid")},
                 **facts.more,
                 "suite": self._record.get("suite") or self._catalogue.suite,
+                "executor_pid": self._record.get("pid"),
                 "target": self.target.name,
                 "command": sys.argv,
                 "selected": len(items),
@@ -378,8 +379,6 @@ def pytest_runtestloop(session: pytest.Session) -> Optional[bool]:
     cases = [item for item in session.items if isinstance(item, CaseItem)]
     if not cases or session.config.option.collectonly or session.testsfailed:
         return None
-    if getattr(session.config.option, "numprocesses", None):
-        raise pytest.UsageError("cases are run side by side with --jobs, not with -n")
     session.items = [i for i in session.items if not isinstance(i, CaseItem)]
     try:
         session.config.stash[SESSION].loop(session, cases)

@@ -88,12 +88,14 @@ class Display:
         self.estimate.done(outcome.key)
         if self.shows(outcome):
             self.console.print(self.line(outcome))
-            if outcome.outcome in BAD and outcome.outcome != "lost":
+            if outcome.outcome in BAD:
                 for text in outcome.diagnostics[:CUT_SHORT]:
                     self.console.print(Text(f"    {text}"))
 
     def shows(self, outcome: Outcome) -> bool:
         """Whether the outcome gets a line of its own."""
+        if outcome.outcome == "lost":
+            return self.verbosity > 0  # often hundreds at once: see the summary
         return self.verbosity >= 0 or outcome.outcome in BAD
 
     def line(self, outcome: Outcome) -> Text:
@@ -147,7 +149,8 @@ class Bar(Display):
         self._bar.start()
 
     def shows(self, outcome: Outcome) -> bool:
-        return self.verbosity > 0 or outcome.outcome in BAD
+        bad = outcome.outcome in BAD and outcome.outcome != "lost"
+        return self.verbosity > 0 or bad
 
     def start(self, key: Key) -> None:
         self._flying[key] = None

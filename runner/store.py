@@ -145,8 +145,10 @@ class Store:
         parent = self.root / release.replace("/", "_")
         self._make(parent)
         while True:
-            stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-            folder = parent / f"{stamp}-{secrets.token_hex(2)}"
+            now = time.time()
+            stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+            # To the millisecond for the order, two digits more to be unique.
+            folder = parent / f"{stamp}-{int(now % 1 * 1000):03}{secrets.token_hex(1)}"
             try:
                 folder.mkdir()
                 break

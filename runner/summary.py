@@ -102,7 +102,8 @@ class Summary:
                 slower.append(f"{key}  {old.seconds:.3f}s -> {now.seconds:.3f}s{since}")
         lines = changed + slower
         if self.before and (new := len(self.items.keys() - self.before.keys())):
-            lines.append(f"{new} items that have not been run here before")
+            have = "item that has" if new == 1 else "items that have"
+            lines.append(f"{new} {have} not been run here before")
         if len(lines) > DIFFERENCES:
             more = len(lines) - DIFFERENCES
             lines = lines[:DIFFERENCES] + [f"and {more} more"]

@@ -18,6 +18,7 @@ the file $FAKE_GATE is there).
 """
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -91,6 +92,7 @@ def run(seq, case, flavour, device, round_):
     if word == "stall":
         time.sleep(3600)
     while word == "wait" and not os.path.exists(os.environ["FAKE_GATE"]):
+        stop_came()
         time.sleep(0.01)
     if "slow" in WORDS:
         time.sleep(0.05)
@@ -116,7 +118,8 @@ def serve(args):
         "run",
         format=1,
         suite="f00d",
-        release=os.environ.get("FAKE_RELEASE", "6.99-fake"),
+        pid=os.getpid(),
+        release="6.99-fake",
         version="#1 fake",
         arch="x86_64",
         cpus=2,
@@ -140,9 +143,7 @@ def serve(args):
 
 
 def stop_came():
-    """Whether an order came while cases run: there is only `stop` and `quit`."""
-    import select
-
+    """Whether `stop` came while cases run; `quit` and end of file end it all."""
     if not select.select([0], [], [], 0)[0]:
         return False
     order = os.read(0, 4096).strip().splitlines()
@@ -172,7 +173,7 @@ def go(queue, repeat, stopped):
             else:
                 outcome = run(int(seq), case, flavour, device, round_)
             counts[outcome] = counts.get(outcome, 0) + 1
-    complete = not counts.get("lost")
+    complete = not stopped and "forget" not in WORDS
     say(
         "end",
         counts=counts,
