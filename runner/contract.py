@@ -233,7 +233,7 @@ class _Reader:
         text = str(raw) if type(raw) in (int, str) else ""
         name = text.lstrip("-")
         if not re.fullmatch(r"-?\d+", text) and not (
-            text.startswith("-E") and name in errno.errorcode.values()
+            text.startswith("-E") and isinstance(getattr(errno, name, None), int)
         ):
             self.fault(where, f"value is no integer and no -ERRNO: {raw!r}")
         elif name.isdigit() and int(name) > 0x7FFFFFFF:
