@@ -61,7 +61,7 @@ bool contract_applies(const struct contract_clause *clause);
  */
 bool contract_lookup(const char *id, long *value);
 
-/* contract_known() - why this case fails on the kernel; NULL if it should not. */
+/* contract_known() - why a case fails on the kernel; NULL if it should not. */
 const char *contract_known(const char *case_id);
 
 /*
