@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Build small kernels for the lab, from Debian's sources or a tree of one's own.
+
+A profile is a fragment in config/ over base.config; every symbol that neither
+names is off.  What was built is kept under a key made of all that went in, so
+that asking twice costs nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Callable, Iterator, Sequence
+
+CONFIG_DIR = Path(__file__).with_name("config")
+PROFILES = {
+    "plain": "fast; SLUB and list debugging, hung-task and lockup detection",
+    "gcov": "counts lines and branches of fs/aio.c",
+    "kasan": "KASAN, lockdep, UBSAN, kmemleak, sleeping in atomic context",
+    "kcsan": "data races",
+    "fault": "fault injection: slab, pages, user copies, requests, functions",
+    "noaio": "CONFIG_AIO off",
+}
+# The time and place of a build would make equal kernels differ.
+_REPEATABLE = (
+    "KBUILD_BUILD_TIMESTAMP=2000-01-01",
+    "KBUILD_BUILD_USER=lab",
+    "KBUILD_BUILD_HOST=aioabi",
+    "KBUILD_BUILD_VERSION=1",
+)
+_MAKE_FLAGS: dict[str, tuple[str, ...]] = {"gcov": ("GCOV_PROFILE_aio.o=y",)}
+
+Say = Callable[[str], None]
+
+
+class LabError(Exception):
+    """The lab cannot do what was asked; the message says why."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kernel tree and, when its content is known by a name, that name."""
+
+    path: Path
+    version: str
+    identity: str | None
+
+
+@dataclass(frozen=True)
+class Image:
+    """A built kernel: what to boot, and the tree that it came from."""
+
+    version: str
+    profile: str
+    key: str
+    kernel: Path
+    bzimage: Path
+    config: Path
+    source: Path
+    objects: Path
+    seconds: float
+    cached: bool
+
+
+def cache_dir() -> Path:
+    """Return the directory that holds sources, objects and images."""
+    root = os.environ.get("AIOABI_CACHE")
+    if root:
+        return Path(root) / "lab"
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "aioabi" / "lab"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path``: one build in a directory at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def make_environment() -> dict[str, str]:
+    """Return the environment of every compiler run of the lab."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    environment.setdefault("CCACHE_DIR", str(cache_dir() / "ccache"))
+    environment.setdefault("CCACHE_MAXSIZE", "8G")
+    environment.setdefault("CCACHE_BASEDIR", str(cache_dir()))
+    return environment
+
+
+def compiler() -> str:
+    """Return the compiler command: through ccache where that is installed."""
+    return "ccache gcc" if shutil.which("ccache") else "gcc"
+
+
+def tree_source(tree: Path) -> Source:
+    """Return the kernel tree of the user's own at ``tree``."""
+    tree = tree.resolve()
+    if not (tree / "fs/aio.c").is_file():
+        raise LabError(f"{tree} is no kernel tree: it has no fs/aio.c")
+    if (tree / ".config").exists() or (tree / "include/config").exists():
+        raise LabError(f"{tree} was built in place: run `make mrproper` there first")
+    return Source(tree, _tree_version(tree), None)
+
+
+def debian_source(version: str, tarball: Path, identity: str, say: Say) -> Source:
+    """Return Debian's linux-source ``version``, unpacked from ``tarball`` once."""
+    root = cache_dir() / "src"
+    place = root / f"linux-source-{identity}"
+    with locked(root / f"{version}.lock"):
+        if not place.is_dir():
+            say(f"unpacking {tarball.name}")
+            fresh = root / f"unpack.{os.getpid()}"
+            fresh.mkdir(parents=True)
+            try:
+                command = ["tar", "-xf", str(tarball), "-C", str(fresh)]
+                subprocess.run(command, check=True)
+                (only,) = fresh.iterdir()
+                only.rename(place)
+            except subprocess.CalledProcessError as error:
+                raise LabError(f"{tarball} cannot be unpacked") from error
+            finally:
+                shutil.rmtree(fresh)
+    return Source(place, version, identity)
+
+
+def installed_source(version: str, say: Say) -> Source:
+    """Return linux-source ``version`` as the host has it in /usr/src."""
+    tarball = Path(f"/usr/src/linux-source-{version}.tar.xz")
+    if not tarball.is_file():
+        raise LabError(f"no {tarball}: apt-get install linux-source-{version}")
+    query = ["dpkg-query", "-W", "-f", "${Version}", f"linux-source-{version}"]
+    found = subprocess.run(query, capture_output=True, text=True, check=False)
+    identity = found.stdout.strip() or hashlib.sha256(tarball.read_bytes()).hexdigest()
+    return debian_source(version, tarball, identity.replace("/", "_"), say)
+
+
+def _tree_version(tree: Path) -> str:
+    text = (tree / "Makefile").read_text(encoding="utf-8")
+    found = {
+        name: re.search(rf"^{name} = *(\S*)$", text, re.MULTILINE)
+        for name in ("VERSION", "PATCHLEVEL")
+    }
+    return ".".join(match.group(1) if match else "0" for match in found.values())
+
+
+def fragment(profile: str) -> str:
+    """Return the configuration that ``profile`` asks for, base included."""
+    if profile not in PROFILES:
+        raise LabError(f"no profile {profile!r}; there are: {', '.join(PROFILES)}")
+    names = ("base.config", f"{profile}.config")
+    return "".join((CONFIG_DIR / name).read_text(encoding="utf-8") for name in names)
+
+
+def wanted_symbols(text: str) -> dict[str, str]:
+    """Return symbol to value from a configuration; off is ``n``."""
+    wanted = {}
+    for line in text.splitlines():
+        if match := re.fullmatch(r"(CONFIG_\w+)=(.*)", line):
+            wanted[match.group(1)] = match.group(2)
+        elif match := re.fullmatch(r"# (CONFIG_\w+) is not set", line):
+            wanted[match.group(1)] = "n"
+    return wanted
+
+
+def missing_symbols(wanted: str, config: str, tree: Path) -> list[str]:
+    """Return what ``wanted`` asks for and ``config`` lacks, one text each.
+
+    A symbol that this tree has never heard of is no fault, nor is one that the
+    fragment calls optional: kernels differ.
+    """
+    have = wanted_symbols(config)
+    optional = set(re.findall(r"^# optional: (CONFIG_\w+)$", wanted, re.MULTILINE))
+    lacking = {
+        name: value
+        for name, value in wanted_symbols(wanted).items()
+        if have.get(name, "n") != value and name not in optional
+    }
+    if not lacking:
+        return []
+    known = _known_symbols(tree)
+    return [
+        f"{name}={value} (it is {have.get(name, 'n')})"
+        for name, value in lacking.items()
+        if name.removeprefix("CONFIG_") in known
+    ]
+
+
+def _known_symbols(tree: Path) -> set[str]:
+    known: set[str] = set()
+    for path in tree.rglob("Kconfig*"):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        known.update(re.findall(r"^\s*(?:menu)?config\s+(\w+)", text, re.MULTILINE))
+    return known
+
+
+class Builder:
+    """One object directory: a source configured by a profile."""
+
+    def __init__(self, source: Source, profile: str, jobs: int, say: Say) -> None:
+        self.source = source
+        self.profile = profile
+        self.jobs = jobs
+        self.say = say
+        self.wanted = fragment(profile)
+        name = source.identity or hashlib.sha256(str(source.path).encode()).hexdigest()
+        self.objects = cache_dir() / "build" / f"{source.version}-{profile}-{name[:24]}"
+        self.flags = _MAKE_FLAGS.get(profile, ())
+        self.log = self.objects / "make.log"
+
+    def key(self) -> str:
+        """Return a name for all that goes into the kernel."""
+        version = subprocess.run(
+            ["gcc", "--version"], capture_output=True, text=True, check=True
+        ).stdout.splitlines()[0]
+        parts = [self.source.identity or "", self.wanted, version, *self.flags]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+    def make(self, *targets: str, config: Path | None = None) -> None:
+        """Run make in the object directory; its output goes to the log."""
+        command = [
+            *("nice", "-n", "5", "make", "-C", str(self.source.path)),
+            *(f"O={self.objects}", f"-j{self.jobs}", f"CC={compiler()}"),
+            *(*_REPEATABLE, *self.flags, *targets),
+        ]
+        environment = make_environment()
+        if config:
+            environment["KCONFIG_ALLCONFIG"] = str(config)
+        with open(self.log, "a", encoding="utf-8") as log:
+            done = subprocess.run(
+                command, env=environment, stdout=log, stderr=log, check=False
+            )
+        if done.returncode:
+            tail = self.log.read_text(encoding="utf-8").splitlines()[-15:]
+            raise LabError("\n".join([f"make failed, see {self.log}", *tail]))
+
+    def configure(self) -> None:
+        """Write .config: what the profile names is on, everything else off."""
+        self.objects.mkdir(parents=True, exist_ok=True)
+        asked = self.objects / "lab.config"
+        config = self.objects / ".config"
+        if config.exists() and asked.exists():
+            if asked.read_text(encoding="utf-8") == self.wanted:
+                return
+        asked.write_text(self.wanted, encoding="utf-8")
+        self.make("allnoconfig", config=asked)
+        lacking = missing_symbols(
+            self.wanted, config.read_text(encoding="utf-8"), self.source.path
+        )
+        if lacking:
+            asked.unlink()
+            raise LabError(
+                f"{self.source.version} {self.profile}: not to be had:\n  "
+                + "\n  ".join(lacking)
+            )
+
+    def build(self) -> Image:
+        """Build, or find built, the kernel; return it."""
+        key = self.key()
+        place = cache_dir() / "images" / f"{self.source.version}-{self.profile}-{key}"
+        if self.source.identity and (place / "image.json").exists():
+            return self._load(place)
+        with locked(self.objects.with_suffix(".lock")):
+            if self.source.identity and (place / "image.json").exists():
+                return self._load(place)
+            begun = time.monotonic()
+            self.configure()
+            self.say(f"building {self.source.version} {self.profile}: {self.log}")
+            self.make("vmlinux", "bzImage")
+            return self._keep(place, key, time.monotonic() - begun)
+
+    def _keep(self, place: Path, key: str, seconds: float) -> Image:
+        fresh = place.with_name(f"{place.name}.{os.getpid()}")
+        fresh.mkdir(parents=True)
+        subprocess.run(
+            ["strip", "-o", fresh / "vmlinux", self.objects / "vmlinux"], check=True
+        )
+        shutil.copy(self.objects / "arch/x86/boot/bzImage", fresh / "bzImage")
+        shutil.copy(self.objects / ".config", fresh / "config")
+        facts = {
+            "version": self.source.version,
+            "profile": self.profile,
+            "key": key,
+            "source": str(self.source.path),
+            "objects": str(self.objects),
+            "seconds": round(seconds, 1),
+        }
+        (fresh / "image.json").write_text(json.dumps(facts, indent=2) + "\n")
+        if place.exists():
+            shutil.rmtree(place)
+        fresh.rename(place)
+        return self._load(place, cached=False)
+
+    @staticmethod
+    def _load(place: Path, cached: bool = True) -> Image:
+        facts: dict[str, Any] = json.loads((place / "image.json").read_text())
+        return Image(
+            version=facts["version"],
+            profile=facts["profile"],
+            key=facts["key"],
+            kernel=place / "vmlinux",
+            bzimage=place / "bzImage",
+            config=place / "config",
+            source=Path(facts["source"]),
+            objects=Path(facts["objects"]),
+            seconds=facts["seconds"],
+            cached=cached,
+        )
+
+
+def build(
+    source: Source,
+    profile: str = "plain",
+    *,
+    jobs: int | None = None,
+    say: Say = lambda text: None,
+) -> Image:
+    """Build ``source`` in ``profile`` and return the image, cached or fresh."""
+    count = jobs or len(os.sched_getaffinity(0))
+    return Builder(source, profile, count, say).build()
+
+
+def images() -> Sequence[dict[str, object]]:
+    """Return the facts of every image in the cache, newest last."""
+    found = sorted(
+        (cache_dir() / "images").glob("*/image.json"), key=lambda p: p.stat().st_mtime
+    )
+    return [
+        {**asdict(Builder._load(path.parent)), "place": path.parent} for path in found
+    ]

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a changed fs/aio.c to a bootable kernel in seconds.
+
+Everything of a built kernel but fs/aio.o is linked into one object, once.
+After that a changed file costs one compiler run, with the command that kbuild
+saved, and two links.  The object directory is only read, so that any number
+of changed kernels can be made from it side by side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence
+
+from .build import Image, LabError, cache_dir, locked, make_environment
+
+UNIT = "fs/aio.o"
+_LAST_LINKED = ("init/version-timestamp.o", ".vmlinux.export.o")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What the compiler made of a source text: an object, or complaints."""
+
+    path: Path | None
+    messages: str
+
+    def digest(self) -> str:
+        """Return a hash of the object: equal objects are equal kernels."""
+        assert self.path is not None
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def _saved_command(path: Path) -> str:
+    """Return the command in a .cmd file of kbuild's, as the shell takes it."""
+    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+    command = first.split(":=", 1)[1].strip()
+    return command.replace("$(pound)", "#").replace("$$", "$")
+
+
+class Linker:
+    """Makes bootable kernels that differ from ``image`` in fs/aio.c alone."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.objects = image.objects
+        self.place = cache_dir() / "prelinked" / image.kernel.parent.name
+        self.rest = self.place / "rest.o"
+        self._compile = self._compile_command()
+        self._flags, self._libraries = self._link_flags()
+        self._last = [
+            str(self.objects / name)
+            for name in _LAST_LINKED
+            if (self.objects / name).exists()
+        ]
+
+    @property
+    def original(self) -> str:
+        """Return the text of the unchanged fs/aio.c."""
+        return (self.image.source / "fs/aio.c").read_text(encoding="utf-8")
+
+    def prepare(self) -> None:
+        """Link the rest of the kernel, unless that was done before."""
+        with locked(self.place.with_suffix(".lock")):
+            if (self.place / "ready").exists():
+                return
+            self.place.mkdir(parents=True, exist_ok=True)
+            listing = self._run(["ar", "t", "vmlinux.a"], cwd=self.objects)
+            names = [
+                name
+                for name in dict.fromkeys(listing.split())
+                if name not in (UNIT, *_LAST_LINKED)
+            ]
+            response = self.place / "objects.txt"
+            response.write_text("\n".join(names), encoding="utf-8")
+            self._run(
+                ["ld", "-m", "elf_x86_64", "-r", "-o", str(self.rest), f"@{response}"],
+                cwd=self.objects,
+            )
+            unit = self.objects / UNIT
+            (self.place / "kallsyms.S").write_text(self._kallsyms(b""))
+            empty = self._assemble(self.place / "kallsyms.S")
+            _, symbols = self._link(unit, empty, self.place / "vmlinux")
+            (self.place / "kallsyms.S").write_text(self._kallsyms(symbols))
+            self._assemble(self.place / "kallsyms.S")
+            (self.place / "ready").touch()
+
+    def compile(self, text: str, out: Path, *extra: str) -> Compiled:
+        """Compile ``text`` as fs/aio.c into ``out``.
+
+        The text claims the name of the file it replaces, so that an object
+        does not depend on where it was made.
+        """
+        out.parent.mkdir(parents=True, exist_ok=True)
+        source = out.with_suffix(".c")
+        original = self.image.source / "fs/aio.c"
+        source.write_text(f'# 1 "{original}"\n{text}', encoding="utf-8")
+        command = self._compile.format(
+            out=shlex.quote(str(out)),
+            source=shlex.quote(str(source)),
+            extra=shlex.join(extra),
+        )
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=self.objects,
+            env=make_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Compiled(out if done.returncode == 0 else None, done.stderr)
+
+    def link(self, unit: Path, out: Path) -> Path:
+        """Link the object ``unit`` with the rest into ``out``, and return it."""
+        table = self.place / "kallsyms.o"
+        known = b""
+        # Each round knows the addresses of the one before; a table of the
+        # same size moves nothing, so the second or third has them right.
+        for _ in range(4):
+            kernel, symbols = self._link(unit, table, out)
+            if symbols == known:
+                self._sort_tables(kernel)
+                return kernel
+            known = symbols
+            assembly = out.with_suffix(".kallsyms.S")
+            assembly.write_text(self._kallsyms(symbols), encoding="utf-8")
+            table = self._assemble(assembly)
+        raise LabError(f"{out}: the symbol table does not settle")
+
+    def _compile_command(self) -> str:
+        saved = _saved_command(self.objects / "fs/.aio.o.cmd")
+        original = re.search(r"\S*fs/aio\.c\b", saved)
+        if original is None:
+            raise LabError(f"{self.objects}: how fs/aio.c was compiled is not recorded")
+        saved = re.sub(r"-Wp,-M\w+,\S+", "", saved)
+        saved = saved.replace("{", "{{").replace("}", "}}")
+        saved = saved.replace(original.group(), "{source}")
+        here = shlex.quote(str(self.image.source / "fs"))
+        saved = saved.replace(" -c ", f" -iquote {here} {{extra}} -c ", 1)
+        return re.sub(r"(?<![\w./-])fs/aio\.o\b", "{out}", saved)
+
+    def _link_flags(self) -> tuple[list[str], list[str]]:
+        saved = _saved_command(self.objects / ".vmlinux.cmd")
+        match = re.search(r'link-vmlinux\.sh "([^"]*)" "([^"]*)" "([^"]*)"', saved)
+        if match is None:
+            raise LabError(f"{self.objects}: how vmlinux was linked is not recorded")
+        flags = shlex.split(f"{match.group(2)} {match.group(3)}")
+        libraries = [
+            name
+            for name in ("lib/lib.a", "arch/x86/lib/lib.a")
+            if (self.objects / name).exists()
+        ]
+        return [match.group(1), *flags], libraries
+
+    def _link(self, unit: Path, table: Path, out: Path) -> tuple[Path, bytes]:
+        """Link a kernel; return it and its symbols as kallsyms wants them."""
+        command = [
+            *self._flags,
+            "--strip-debug",
+            "--script=arch/x86/kernel/vmlinux.lds",
+            *("-o", str(out)),
+            *(str(self.rest), str(unit), *self._last),
+            *("--start-group", *self._libraries, "--end-group", str(table)),
+        ]
+        self._run(command, cwd=self.objects)
+        names = subprocess.run(
+            ["nm", "-n", str(out)], stdout=subprocess.PIPE, check=True
+        ).stdout
+        script = self.image.source / "scripts/mksysmap"
+        symbols = subprocess.run(
+            ["sed", "-f", str(script)],
+            input=names,
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        return out, symbols
+
+    def _kallsyms(self, symbols: bytes) -> str:
+        listing = self.place / f"symbols.{os.getpid()}.{id(symbols)}"
+        listing.write_bytes(symbols)
+        command = [str(self.objects / "scripts/kallsyms")]
+        config = (self.objects / ".config").read_text(encoding="utf-8")
+        if "CONFIG_KALLSYMS_ALL=y" in config:
+            command.append("--all-symbols")
+        if "CONFIG_KALLSYMS_ABSOLUTE_PERCPU=y" in config:
+            command.append("--absolute-percpu")
+        try:
+            return self._run([*command, str(listing)], cwd=self.objects)
+        finally:
+            listing.unlink()
+
+    def _assemble(self, assembly: Path) -> Path:
+        """Assemble the symbol table ``assembly``; return the object."""
+        includes = [
+            word for word in shlex.split(self._compile) if word.startswith("-I")
+        ]
+        out = assembly.with_suffix(".o")
+        command = ["gcc", "-nostdinc", *includes, "-D__ASSEMBLY__", "-D__KERNEL__"]
+        command += ["-include", str(self.image.source / "include/linux/kconfig.h")]
+        self._run([*command, "-c", "-o", str(out), str(assembly)], cwd=self.objects)
+        return out
+
+    def _sort_tables(self, kernel: Path) -> None:
+        """Sort the exception table, as the kernel expects to find it."""
+        command = [str(self.objects / "scripts/sorttable")]
+        text = (self.image.source / "scripts/link-vmlinux.sh").read_text()
+        if "sorttable -s" in text:
+            listing = kernel.with_suffix(".sizes")
+            listing.write_text(self._run(["nm", "-S", str(kernel)]), encoding="utf-8")
+            command += ["-s", str(listing)]
+        self._run([*command, str(kernel)])
+
+    @staticmethod
+    def _run(command: Sequence[str], cwd: Path | None = None) -> str:
+        done = subprocess.run(
+            command, cwd=cwd, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise LabError(f"{shlex.join(command)[:400]}\n{done.stderr[-2000:]}")
+        return done.stdout
