@@ -30,12 +30,16 @@ LDLIBS	 := -laio -lblkid
 LIB_SOURCES  := $(wildcard lib/*.c)
 CASE_SOURCES := $(wildcard cases/*/*.c)
 SOURCES	     := $(LIB_SOURCES) $(CASE_SOURCES)
-OBJECTS	     := $(SOURCES:%.c=$(OBJ)/%.o) $(OBJ)/contract_table.o
+LIB_OBJECTS  := $(LIB_SOURCES:%.c=$(OBJ)/%.o) $(OBJ)/contract_table.o
+OBJECTS	     := $(CASE_SOURCES:%.c=$(OBJ)/%.o) $(LIB_OBJECTS)
+# cases that misbehave, to test the harness
+HARNESS	     := $(BUILD)/aioabi-harness
+HARNESS_OBJECTS := $(OBJ)/lib/tests/misbehave.o $(LIB_OBJECTS)
 
 AIOABI := $(PYTHON) runner/aioabi
 
 .PHONY: all help run check deps-build deps-run deps-check clean new build \
-	format lint selftest
+	format lint
 
 all: build
 
@@ -51,8 +55,10 @@ help: ## this list
 build: deps-build $(PROGRAM) ## build build/aioabi-cases
 
 $(PROGRAM): $(OBJECTS)
+$(HARNESS): $(HARNESS_OBJECTS)
+$(PROGRAM) $(HARNESS):
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -static -o $@ $^ $(LDLIBS)
+	$(CC) $(CFLAGS) -static -o $@ $(sort $^) $(LDLIBS)
 
 $(OBJ)/%.o: %.c | $(OBJ)/cases-list
 	@mkdir -p $(@D)
@@ -79,7 +85,7 @@ $(OBJ)/contract_table.c: cases/contract.toml runner/contract.py
 $(OBJ)/contract_table.o: $(OBJ)/contract_table.c
 	$(CC) $(CFLAGS) -c -o $@ $<
 
--include $(SOURCES:%.c=$(OBJ)/%.d)
+-include $(patsubst %.o,%.d,$(OBJECTS) $(HARNESS_OBJECTS))
 
 # --- using ---
 
@@ -90,6 +96,32 @@ run: build deps-run ## run the suite on this host
 
 new: ## write a new case from a template: make new CASE=io_setup.what_it_proves
 	@$(PYTHON) -m runner.new "$(CASE)"
+
+# --- the project's own tests ---
+
+PYTHON_SOURCES = $(shell git ls-files 'runner/*.py' runner/aioabi)
+C_SOURCES = $(shell git ls-files '*.c' '*.h')
+
+check: deps-build deps-run deps-check ## the project's own tests
+	$(MAKE) lint
+	$(MAKE) build $(HARNESS)
+	$(MAKE) CC=clang BUILD=$(BUILD)/clang $(BUILD)/clang/aioabi-cases
+	$(PYTHON) -m runner.contract check
+	$(PYTHON) -m pytest -q runner/tests
+	$(AIOABI) run
+
+lint: deps-check ## format and lint checks
+	clang-format --dry-run -Werror $(C_SOURCES)
+	cppcheck --quiet --error-exitcode=1 --inline-suppr \
+		--enable=warning,portability --suppress=comparePointers \
+		-D_GNU_SOURCE -Ilib lib
+	black --quiet --check $(PYTHON_SOURCES)
+	flake8 $(PYTHON_SOURCES)
+	mypy $(filter-out runner/aioabi,$(PYTHON_SOURCES))
+
+format: deps-check ## rewrite the sources in the project's format
+	clang-format -i $(C_SOURCES)
+	black --quiet $(PYTHON_SOURCES)
 
 # --- dependencies: one line that says what, then apt-get ---
 

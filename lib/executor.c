@@ -55,8 +55,9 @@ struct slot {
 	double started, limit, killed; /* seconds of the monotonic clock */
 	char *output;
 	size_t output_used, output_lost;
-	char *tasks;	  /* what its tasks did when it hung */
-	char *kernel_log; /* reports laid to it */
+	char *tasks;	    /* what its tasks did when it hung */
+	char *kernel_log;   /* reports laid to it */
+	bool kernel_blames; /* one of them names a task of it */
 	bool exclusive;
 	long aio_nr_before;
 };
@@ -438,6 +439,8 @@ static void drain_output(struct slot *slot)
 static void laid_to(struct slot *slot, const struct kernel_report *report)
 {
 	append(&slot->kernel_log, "%s", report->text);
+	if (report->blame == BLAME_ITEM)
+		slot->kernel_blames = true;
 }
 
 static void found_report(const struct kernel_report *report)
@@ -574,6 +577,23 @@ static void judge_exit(struct verdict *verdict, const struct slot *slot,
 			WEXITSTATUS(status));
 }
 
+/*
+ * A report that names a task of the case explains whatever else went wrong,
+ * but for how it ended. One that may be anybody's only spoils a pass.
+ */
+static void judge_kernel_log(struct verdict *verdict, const struct slot *slot)
+{
+	const char *log = slot->kernel_log;
+	bool failed = verdict->outcome == OUTCOME_FAIL;
+
+	if (!log || (failed && !slot->kernel_blames) ||
+	    (failed && (!strcmp(verdict->kind, "hang") ||
+			!strcmp(verdict->kind, "crash"))))
+		return;
+	fail_as(verdict, "kernel", "%.*s%s", (int)strcspn(log, "\n"), log,
+		slot->kernel_blames ? "" : " (this case or one beside it)");
+}
+
 static void judge_known(struct verdict *verdict, const struct item *item)
 {
 	const char *known = contract_known(item->c->id);
@@ -597,9 +617,7 @@ static void judge(struct verdict *verdict, struct slot *slot, int status)
 	verdict->kind = "";
 	judge_report(verdict, slot->report);
 	judge_exit(verdict, slot, status);
-	if (slot->kernel_log)
-		fail_as(verdict, "kernel", "%.*s",
-			(int)strcspn(slot->kernel_log, "\n"), slot->kernel_log);
+	judge_kernel_log(verdict, slot);
 	judge_known(verdict, slot->item);
 	if (verdict->outcome == OUTCOME_FAIL ||
 	    verdict->outcome == OUTCOME_BROKEN)
@@ -708,6 +726,22 @@ static void end_item(struct slot *slot, int status)
 		executor_stop("ten cases in a row hung");
 }
 
+static pid_t stuck[UNKILLABLE_MAX];
+
+static void mop_up(void)
+{
+	pid_t others[SLOTS_MAX + UNKILLABLE_MAX];
+	unsigned int i, n = 0;
+
+	for (i = 0; i < SLOTS_MAX; i++)
+		if (slots[i].item)
+			others[n++] = slots[i].pid;
+	for (i = 0; i < UNKILLABLE_MAX; i++)
+		if (stuck[i])
+			others[n++] = stuck[i];
+	tasks_mop_up(others, n);
+}
+
 static void reap(struct slot *slot)
 {
 	int status;
@@ -715,9 +749,8 @@ static void reap(struct slot *slot)
 	if (waitpid(slot->pid, &status, WNOHANG) != slot->pid)
 		return;
 	/* what it has left behind must not disturb the next one */
-	tasks_kill(slot->pid);
-	while (waitpid(-slot->pid, NULL, WNOHANG) > 0)
-		;
+	kill(-slot->pid, SIGKILL);
+	mop_up();
 	end_item(slot, status);
 }
 
@@ -725,6 +758,8 @@ static void abandon(struct slot *slot)
 {
 	struct verdict verdict = { 0 };
 
+	if (unkillable < UNKILLABLE_MAX)
+		stuck[unkillable] = slot->pid;
 	unkillable++;
 	hangs_in_a_row++;
 	kernel_log_read(true, found_report);
@@ -759,7 +794,7 @@ static void check_limits(struct slot *slot)
 	if (slot->tasks)
 		tasks_describe(slot->pid, slot->tasks, 32 * 1024);
 	slot->killed = t;
-	tasks_kill(slot->pid);
+	kill(-slot->pid, SIGKILL);
 	kill(slot->pid, SIGKILL);
 }
 

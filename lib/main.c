@@ -379,11 +379,12 @@ static void serve(void)
 
 	while (!quitting && read_order(line, sizeof(line))) {
 		order(line);
-		if (!going)
-			continue;
-		going = false;
-		if (!executor_go(STDIN_FILENO, order_while_running))
-			return;
+		/* more may have been ordered, `go` included, meanwhile */
+		while (going && !quitting) {
+			going = false;
+			if (!executor_go(STDIN_FILENO, order_while_running))
+				return;
+		}
 	}
 }
 

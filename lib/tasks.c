@@ -3,12 +3,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static ssize_t read_file(char *buf, size_t size, const char *format, ...)
@@ -165,13 +167,43 @@ unsigned int tasks_describe(pid_t session, char *buf, size_t size)
 	return text.tasks;
 }
 
-static void kill_process(pid_t pid, void *arg)
+static bool is_one_of(pid_t pid, const pid_t *pids, unsigned int n)
 {
-	(void)arg;
-	kill(pid, SIGKILL);
+	while (n--)
+		if (pids[n] == pid)
+			return true;
+	return false;
 }
 
-unsigned int tasks_kill(pid_t session)
+/* Kill and reap the orphans there are now; gives how many were reaped. */
+static unsigned int mop_once(const pid_t *others, unsigned int n)
 {
-	return for_each(session, kill_process, NULL);
+	char children[4096], *at = children, *end;
+	unsigned int reaped = 0;
+	int tries;
+	pid_t pid;
+
+	read_file(children, sizeof(children), "/proc/self/task/%d/children",
+		  getpid());
+	while ((pid = (pid_t)strtol(at, &end, 10)) > 0) {
+		at = end;
+		if (is_one_of(pid, others, n))
+			continue;
+		kill(pid, SIGKILL);
+		/* one in D state is not waited for */
+		for (tries = 0; tries < 100; tries++) {
+			if (waitpid(pid, NULL, WNOHANG)) {
+				reaped++;
+				break;
+			}
+			poll(NULL, 0, 1);
+		}
+	}
+	return reaped;
+}
+
+void tasks_mop_up(const pid_t *others, unsigned int n)
+{
+	while (mop_once(others, n))
+		;
 }

@@ -16,7 +16,10 @@
  */
 unsigned int tasks_describe(pid_t session, char *buf, size_t size);
 
-/* tasks_kill() - SIGKILL to every process of a session. Gives how many. */
-unsigned int tasks_kill(pid_t session);
+/*
+ * tasks_mop_up() - kill the children of this process, a subreaper, other than
+ * these: what a dead case has left behind, and what that leaves in turn.
+ */
+void tasks_mop_up(const pid_t *others, unsigned int n);
 
 #endif
