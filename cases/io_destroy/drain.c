@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * io_destroy() returns when no request of the context is in flight any more.
+ * Programs free their buffers then: a kernel that returned early would let a
+ * device write into memory that is somebody else's by now.
+ */
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "case.h"
+#include "held.h"
+
+#define REQUESTS 8
+#define SEED	 77
+
+struct destroyer {
+	aio_handle ctx;
+	long result;
+	atomic_uint done;
+};
+
+static void *destroy(void *arg)
+{
+	struct destroyer *destroyer = arg;
+
+	destroyer->result = aio->destroy(destroyer->ctx);
+	count_up(&destroyer->done);
+	return NULL;
+}
+
+static struct thread *destroy_in_thread(struct destroyer *destroyer,
+					aio_handle ctx)
+{
+	struct thread *thread;
+
+	destroyer->ctx = ctx;
+	thread = thread_run(destroy, destroyer);
+	return thread;
+}
+
+/* It sleeps in the call, and has not come back. */
+static void expect_waiting(struct thread *thread, struct destroyer *destroyer)
+{
+	wait_asleep_in(thread_tid(thread), SYS_io_destroy);
+	EXPECT_EQ(0, atomic_load(&destroyer->done));
+}
+
+CASE(io_destroy, waits_for_reads, "reads in flight are waited for, all of them",
+     .clause = "io_destroy.waits", .needs = "held task_syscall")
+{
+	aio_handle ctx = new_context(REQUESTS);
+	struct destroyer destroyer = { 0 };
+	struct iocb iocbs[REQUESTS];
+	unsigned char *buffers[REQUESTS];
+	struct thread *thread;
+	struct held *held;
+	int fd, i;
+
+	held = held_open(&fd);
+	pattern(held_data(held), REQUESTS * HELD_BLOCK, SEED);
+	hold(held, HOLD_READS);
+	for (i = 0; i < REQUESTS; i++) {
+		buffers[i] = io_buffer(HELD_BLOCK);
+		stage_submit(ctx, prep_read(&iocbs[i], fd, buffers[i],
+					    HELD_BLOCK, i * HELD_BLOCK));
+	}
+	held_wait(held, REQUESTS);
+	thread = destroy_in_thread(&destroyer, ctx);
+	for (i = 0; i < REQUESTS; i++) {
+		expect_waiting(thread, &destroyer);
+		release_at(held, i * HELD_BLOCK, 0);
+	}
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+	for (i = 0; i < REQUESTS; i++)
+		EXPECT_MEM(held_data(held) + i * HELD_BLOCK, buffers[i],
+			   HELD_BLOCK);
+}
+
+CASE(io_destroy, waits_for_writes, "writes in flight are waited for",
+     .clause = "io_destroy.waits", .needs = "held task_syscall")
+{
+	aio_handle ctx = new_context(REQUESTS);
+	struct destroyer destroyer = { 0 };
+	struct iocb iocbs[REQUESTS];
+	unsigned char *buffer = io_buffer(HELD_BLOCK);
+	struct thread *thread;
+	struct held *held;
+	int fd, i;
+
+	held = held_open(&fd);
+	pattern(buffer, HELD_BLOCK, SEED);
+	hold(held, HOLD_WRITES);
+	for (i = 0; i < REQUESTS; i++)
+		stage_submit(ctx, prep_write(&iocbs[i], fd, buffer, HELD_BLOCK,
+					     i * HELD_BLOCK));
+	held_wait(held, REQUESTS);
+	thread = destroy_in_thread(&destroyer, ctx);
+	for (i = REQUESTS - 1; i >= 0; i--) {
+		expect_waiting(thread, &destroyer);
+		release_at(held, i * HELD_BLOCK, 0);
+	}
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+}
+
+CASE(io_destroy, waits_for_failures, "requests that end in an error count too",
+     .clause = "io_destroy.waits", .needs = "held task_syscall")
+{
+	aio_handle ctx = new_context(2);
+	struct destroyer destroyer = { 0 };
+	unsigned char *buffer = io_buffer(2 * HELD_BLOCK);
+	struct iocb iocbs[2];
+	struct thread *thread;
+	struct held *held;
+	int fd;
+
+	held = held_open(&fd);
+	hold(held, HOLD_READS);
+	stage_submit(ctx, prep_read(&iocbs[0], fd, buffer, HELD_BLOCK, 0));
+	stage_submit(ctx, prep_read(&iocbs[1], fd, buffer + HELD_BLOCK,
+				    HELD_BLOCK, HELD_BLOCK));
+	held_wait(held, 2);
+	thread = destroy_in_thread(&destroyer, ctx);
+	expect_waiting(thread, &destroyer);
+	release_at(held, 0, EIO);
+	expect_waiting(thread, &destroyer);
+	release_at(held, HELD_BLOCK, EIO);
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+}
+
+CASE(io_destroy, waits_for_fsync, "an FSYNC and an FDSYNC are waited for",
+     .clause = "io_destroy.waits.fsync", .needs = "held task_syscall")
+{
+	aio_handle ctx = new_context(2);
+	struct destroyer destroyer = { 0 };
+	struct iocb iocbs[2];
+	struct thread *thread;
+	struct held *held;
+	int fd;
+
+	held = held_open(&fd);
+	hold(held, HOLD_SYNCS);
+	stage_submit(ctx, prep_fsync(&iocbs[0], fd));
+	held_wait(held, 1);
+	thread = destroy_in_thread(&destroyer, ctx);
+	expect_waiting(thread, &destroyer);
+	release_all(held);
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+}
+
+/* What waits must not count what has ended, reaped or not, as in flight. */
+CASE(io_destroy, waits_for_the_last, "only what is in flight is waited for",
+     .clause = "io_destroy.waits", .needs = "held task_syscall")
+{
+	aio_handle ctx = new_context(REQUESTS);
+	struct destroyer destroyer = { 0 };
+	unsigned char *buffer = io_buffer(3 * HELD_BLOCK);
+	struct iocb iocbs[4];
+	struct io_event event;
+	struct thread *thread;
+	struct held *held;
+	int fd, ends[2];
+
+	held = held_open(&fd);
+	open_pipe(ends, 0);
+	stage_submit(ctx, prep_read(&iocbs[0], fd, buffer, HELD_BLOCK, 0));
+	stage_reap(ctx, 1, &event);
+	stage_submit(ctx, prep_read(&iocbs[1], fd, buffer + HELD_BLOCK,
+				    HELD_BLOCK, 0));
+	WAIT_FOR(ring_unread(ctx) == 1);
+	stage_submit(ctx, prep_poll(&iocbs[2], ends[0], POLLIN));
+	hold(held, HOLD_READS);
+	stage_submit(ctx, prep_read(&iocbs[3], fd, buffer + 2 * HELD_BLOCK,
+				    HELD_BLOCK, 0));
+	held_wait(held, 1);
+	thread = destroy_in_thread(&destroyer, ctx);
+	expect_waiting(thread, &destroyer);
+	release_all(held);
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+}
+
+CASE(io_destroy, waits_through_signal, "a signal does not cut the wait short",
+     .clause = "io_destroy.waits.signal", .needs = "held task_syscall")
+{
+	aio_handle ctx = new_context(1);
+	struct destroyer destroyer = { 0 };
+	unsigned char *buffer = io_buffer(HELD_BLOCK);
+	struct thread *thread;
+	struct iocb iocb;
+	struct held *held;
+	int fd;
+
+	count_signal(SIGUSR1, 0);
+	held = held_open(&fd);
+	hold(held, HOLD_READS);
+	stage_submit(ctx, prep_read(&iocb, fd, buffer, HELD_BLOCK, 0));
+	held_wait(held, 1);
+	thread = destroy_in_thread(&destroyer, ctx);
+	expect_waiting(thread, &destroyer);
+	signal_thread(thread_tid(thread), SIGUSR1);
+	expect_waiting(thread, &destroyer);
+	EXPECT_EQ(0, signals_seen(SIGUSR1));
+	release_all(held);
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+	EXPECT_EQ(1, signals_seen(SIGUSR1));
+}
+
+CASE(io_destroy, handle_dead_while_waiting,
+     "while the first io_destroy waits, the handle is dead for all others",
+     .clause = "io_destroy.two_threads.loser", .needs = "held task_syscall",
+     .flavours = RAW)
+{
+	aio_handle ctx = new_context(2);
+	struct destroyer destroyer = { 0 };
+	unsigned char *buffer = io_buffer(HELD_BLOCK);
+	struct timespec none = { 0 };
+	struct io_event event;
+	struct iocb iocb, other;
+	struct thread *thread;
+	struct held *held;
+	int fd;
+
+	held = held_open(&fd);
+	hold(held, HOLD_READS);
+	stage_submit(ctx, prep_read(&iocb, fd, buffer, HELD_BLOCK, 0));
+	held_wait(held, 1);
+	thread = destroy_in_thread(&destroyer, ctx);
+	expect_waiting(thread, &destroyer);
+	EXPECT_ERR(EINVAL, aio->destroy(ctx));
+	EXPECT_ERR(EINVAL, submit_one(ctx, prep_fsync(&other, fd)));
+	EXPECT_ERR(EINVAL, aio->getevents(ctx, 0, 1, &event, &none));
+	EXPECT_ERR(EINVAL, aio->cancel(ctx, &iocb, &event));
+	EXPECT_EQ(0, atomic_load(&destroyer.done));
+	release_all(held);
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+}
+
+CASE(io_destroy, quota_back_at_once,
+     "fs.aio-nr is back when the call begins to wait",
+     .clause = "io_destroy.quota_early", .needs = "held task_syscall",
+     .serial = true)
+{
+	struct destroyer destroyer = { 0 };
+	unsigned char *buffer = io_buffer(HELD_BLOCK);
+	struct thread *thread;
+	struct held *held;
+	struct iocb iocb;
+	aio_handle ctx;
+	int fd;
+
+	held = held_open(&fd);
+	ctx = new_context(100);
+	EXPECT_EQ(aio_nr_at_start() + 100, aio_nr());
+	hold(held, HOLD_READS);
+	stage_submit(ctx, prep_read(&iocb, fd, buffer, HELD_BLOCK, 0));
+	held_wait(held, 1);
+	thread = destroy_in_thread(&destroyer, ctx);
+	expect_waiting(thread, &destroyer);
+	EXPECT_QUOTA_BACK();
+	release_all(held);
+	thread_join(thread);
+	EXPECT_QUOTA_BACK();
+}
+
+/*
+ * The buffers are the program's after the call: what it writes into them then
+ * must stay, though the device was asked to fill them.
+ */
+CASE(io_destroy, buffers_final, "nothing writes to the buffers after the call",
+     .clause = "io_destroy.waits", .needs = "held task_syscall")
+{
+	aio_handle ctx = new_context(REQUESTS);
+	struct destroyer destroyer = { 0 };
+	struct iocb iocbs[REQUESTS];
+	unsigned char *buffer = io_buffer(REQUESTS * HELD_BLOCK);
+	struct thread *thread;
+	struct held *held;
+	int fd, i;
+
+	held = held_open(&fd);
+	pattern(held_data(held), REQUESTS * HELD_BLOCK, SEED);
+	hold(held, HOLD_READS);
+	for (i = 0; i < REQUESTS; i++)
+		stage_submit(ctx,
+			     prep_read(&iocbs[i], fd, buffer + i * HELD_BLOCK,
+				       HELD_BLOCK, i * HELD_BLOCK));
+	held_wait(held, REQUESTS);
+	thread = destroy_in_thread(&destroyer, ctx);
+	expect_waiting(thread, &destroyer);
+	release_all(held);
+	thread_join(thread);
+	EXPECT_PATTERN(buffer, REQUESTS * HELD_BLOCK, SEED);
+	pattern(buffer, REQUESTS * HELD_BLOCK, SEED + 1);
+	kill(held_server(held), SIGKILL);
+	EXPECT_PATTERN(buffer, REQUESTS * HELD_BLOCK, SEED + 1);
+}
+
+/* From one request to as many as the context was made for. */
+CASE(io_destroy, waits_for_any_number, "one request or many: the last decides",
+     .clause = "io_destroy.waits", .needs = "held task_syscall")
+{
+	static const int numbers[] = { 1, 2, 3, 7, 16, 31, 64 };
+	unsigned char *buffer = io_buffer(HELD_BLOCK);
+	static struct iocb iocbs[64];
+	struct held *held;
+	unsigned int k;
+	int fd, i;
+
+	held = held_open(&fd);
+	for (k = 0; k < sizeof(numbers) / sizeof(numbers[0]); k++) {
+		aio_handle ctx = new_context((unsigned int)numbers[k]);
+		struct destroyer destroyer = { 0 };
+		struct thread *thread;
+
+		hold(held, HOLD_WRITES);
+		for (i = 0; i < numbers[k]; i++)
+			stage_submit(ctx,
+				     prep_write(&iocbs[i], fd, buffer,
+						HELD_BLOCK, i * HELD_BLOCK));
+		held_wait(held, (unsigned int)numbers[k]);
+		thread = destroy_in_thread(&destroyer, ctx);
+		for (i = 0; i < numbers[k] - 1; i++)
+			release_at(held, i * HELD_BLOCK, 0);
+		expect_waiting(thread, &destroyer);
+		release_all(held);
+		thread_join(thread);
+		EXPECT_EQ(0, destroyer.result);
+	}
+}
