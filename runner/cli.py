@@ -87,7 +87,10 @@ def run(
         *context.obj,
         str(folder),
     ]
-    status = pytest.main(args)
+    try:
+        status = pytest.main(args)
+    except OSError as error:  # no room for pytest's own cache, say
+        raise Failure(str(error)) from error
     sys.exit(int(status) if status in (0, 1) else 2)
 
 
@@ -96,7 +99,9 @@ def run(
 @click.option("-n", "limit", type=click.IntRange(min=1), default=20, metavar="N")
 def list_(results: Optional[Path], limit: int) -> None:
     """List the runs that are kept, the latest last."""
-    rows = Index(_store(results)).runs(limit)
+    store = _store(results)
+    store.recover()
+    rows = Index(store).runs(limit)
     table = Table(box=None, pad_edge=False)
     for name in ("run", "kernel", "arch", "target", "state", "seconds", "outcomes"):
         table.add_column(

@@ -180,7 +180,8 @@ def note(text: str) -> Record:
 
 class HostExecutor(Executor):
     """The executor as a process on this machine. `patience`: seconds of silence,
-    while something is owed, after which it counts as hung."""
+    while something is owed, after which it counts as hung (more where the `run` record
+    says that time limits are to be multiplied)."""
 
     def __init__(self, command: Sequence[str], repeat: int = 1, patience: float = DEAF):
         self._command = list(command)
@@ -230,6 +231,9 @@ class HostExecutor(Executor):
             early += records
         run = next(record for record in early if record["type"] == "run")
         self._inbox = [record for record in early if record is not run]
+        scale = run.get("timeout_scale")
+        if isinstance(scale, (int, float)) and scale > 1:
+            self._patience *= scale
         return run
 
     def attach(self, folder: Path) -> None:

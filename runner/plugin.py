@@ -134,8 +134,7 @@ class CaseSession:
             for case in catalogue.cases:
                 path = (ROOT / case.file).resolve()
                 self._by_file.setdefault(path, []).append(case)
-            scale = self.options.get("timeout-scale") or 1.0
-            self._executor = self.target.executor(patience(catalogue.cases, scale))
+            self._executor = self.target.executor(patience(catalogue.cases))
             self._record = self._executor.start()
             if not self._record.get("devices"):
                 raise ExecutorError("the executor has no device to run on")
@@ -347,8 +346,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Whatever happened, leave no executor behind."""
-    config.stash[SESSION].close()
+    """Whatever happened, leave no executor behind, and no file of root's."""
+    cases = config.stash[SESSION]
+    cases.close()
+    cache = cases.store.root / ".pytest_cache"
+    if cases.run and cache.exists():
+        cases.store.own(cache, *cache.rglob("*"))
 
 
 def pytest_collect_file(

@@ -127,8 +127,7 @@ class RunWriter:
         self.save()
         os.close(self._file)
         self._store.unlock(self.folder, self._lock)
-        for entry in self.folder.iterdir():
-            self._store.own(entry)
+        self._store.own(*self.folder.iterdir())
         return Run(self.folder, self.facts)
 
 
@@ -175,10 +174,12 @@ class Store:
         them. A run is such a one when its lock is there and nobody holds it."""
         dead = []
         for lock in self.root.glob("*/*/lock"):
+            if not os.access(lock.parent, os.W_OK):
+                continue  # somebody else's
             try:
                 held = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
             except OSError:
-                continue  # it ended just now, or is somebody else's
+                continue  # it ended just now
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -235,11 +236,12 @@ class Store:
         (folder / "lock").unlink(missing_ok=True)
         os.close(held)
 
-    def own(self, path: Path) -> None:
+    def own(self, *paths: Path) -> None:
         """Under sudo: what is made in somebody's checkout is theirs."""
         if os.geteuid() == 0:
             owner = self.root.stat()
-            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+            for path in paths:
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
     def _make(self, folder: Path) -> None:
         if not self.root.exists():
