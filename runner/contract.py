@@ -203,7 +203,7 @@ class _Reader:
     def range(self, where: str, table: Mapping[str, Any], key: str) -> Range:
         raw = table.get(key, [])
         levels: list[Version] = []
-        for text in [raw] if isinstance(raw, str) else raw:
+        for text in raw if isinstance(raw, list) else [raw]:
             match = isinstance(text, str) and RELEASE.fullmatch(text)
             if not match:
                 self.fault(where, f"{key}: not a kernel release: {text!r}")
@@ -502,8 +502,7 @@ def to_text(table: Sequence[Row], width: int = 80) -> str:
         if clause.interface != interface:
             interface = clause.interface
             out.append(f"{INTERFACES[interface]}\n")
-        state = row.outcome or row.missing
-        out.append(clause.id + (f"  [{state}]" if state else ""))
+        out.append(clause.id + (f"  [{row.outcome}]" if row.outcome else ""))
         details = [clause.promise, "source: " + "; ".join(clause.source)]
         if clause.kernels:
             details.append(f"kernels: {clause.kernels}")
@@ -515,6 +514,8 @@ def to_text(table: Sequence[Row], width: int = 80) -> str:
             details.append(f"cve: {clause.cve}")
         if row.cases:
             details.append("cases: " + ", ".join(row.cases))
+        else:
+            details.append(f"without a case: {row.missing}")
         for text in details:
             out += textwrap.wrap(
                 text, width, initial_indent="    ", subsequent_indent="      "
@@ -530,6 +531,11 @@ def _values(clause: Clause) -> str:
         commit = f" (commit {v.commit})" if v.commit else ""
         parts.append(f"{v.value} {kernels}{commit}")
     return "; ".join(parts)
+
+
+def _md(text: str) -> str:
+    """Text as it is, in a cell of a Markdown table."""
+    return re.sub(r"[\\`*<|]|__", lambda m: "\\" + "\\".join(m[0]), text)
 
 
 def to_markdown(contract: Contract) -> str:
@@ -553,28 +559,19 @@ def to_markdown(contract: Contract) -> str:
             "|---|---|---|",
         ]
         for c in own:
-            notes = [c.promise]
+            notes = [_md(c.promise)]
             if c.kernels:
                 notes.append(f"*Kernels:* {c.kernels}.")
             if c.values:
                 notes.append(f"*Values:* {_values(c)}.")
             if c.drift:
-                notes.append(f"*Drift:* {c.drift}")
+                notes.append(f"*Drift:* {_md(c.drift)}")
             if c.cve:
                 notes.append(f"*{c.cve}.*")
             if c.need:
-                notes.append(f"*Needs* {NEEDS[c.need]}.")
-            cells = [f"`{c.id}`", "<br>".join(notes), "; ".join(c.source)]
-            out.append(
-                "| "
-                + " | ".join(
-                    x.replace("|", "\\|")
-                    .replace("*ctxp", "\\*ctxp")
-                    .replace("*result", "\\*result")
-                    for x in cells
-                )
-                + " |"
-            )
+                notes.append(f"*Needs* {_md(NEEDS[c.need])}.")
+            source = _md("; ".join(c.source))
+            out.append(f"| `{c.id}` | {'<br>'.join(notes)} | {source} |")
     return "\n".join(out) + "\n"
 
 
