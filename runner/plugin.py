@@ -426,6 +426,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.write_sep("=", "summary")
     summary = Summary(cases.outcomes, cases.before)
     for line in summary.lines():
-        terminalreporter.write_line(line)
+        terminalreporter.write_line(line, bold=not line.startswith(" "))
     terminalreporter.write_line(summary.total())
     terminalreporter.write_line(f"results: {os.path.relpath(cases.run.folder)}")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is said of a run when it is over."""
 from collections import Counter
+from functools import cache
 from typing import Mapping, Optional, Sequence
 
+from .contract import ContractError, load
 from .items import BAD, OUTCOMES, Key, Outcome, worst
 from .store import Before
 
@@ -116,6 +118,15 @@ class Summary:
         return ", ".join(parts) or "nothing was run"
 
 
+@cache
+def promises() -> Mapping[str, str]:
+    """What each clause promises; none where the catalogue cannot be read."""
+    try:
+        return {name: clause.promise for name, clause in load().clauses.items()}
+    except ContractError:
+        return {}
+
+
 def details(outcome: Outcome, place: str = "", again: str = "") -> list[str]:
     """All that is known of an outcome, for a reader who is to find its cause."""
     lines = [outcome.headline()] if outcome.reason or not outcome.diagnostics else []
@@ -126,11 +137,12 @@ def details(outcome: Outcome, place: str = "", again: str = "") -> list[str]:
     ):
         if text:
             lines += [f"{title}:", *(f"    {line}" for line in text)]
-    where = ", ".join(
-        filter(None, (outcome.clause and f"clause {outcome.clause}", place))
-    )
-    if where:
-        lines.append(where)
+    if outcome.clause:
+        promise = promises().get(outcome.clause)
+        says = f": {promise}" if promise else ""
+        lines.append(f"clause {outcome.clause}{says}")
+    if place:
+        lines.append(f"case {place}")
     if again and outcome.outcome in BAD:
         lines.append(f"again: {again}")
     return lines

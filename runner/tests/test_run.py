@@ -82,7 +82,7 @@ def test_plain_output(verdicts: tuple[Suite, Result]) -> None:
     assert re.search(r"^\[ 1/10\] pass +0\.001s  v\.pass\[raw-loop\]$", out, re.M)
     assert "fail      0.001s  v.kernel[raw-loop]  kernel: v.kernel was told to" in out
     for line in (
-        "kernel log:\n    WARNING: at fs/aio.c:1\nclause clause.v.kernel, cases/verd",
+        "kernel log:\n    WARNING: at fs/aio.c:1\nclause clause.v.kernel\ncase cases/verdict.c",
         "io_setup(0, 0x0) = 0, expected EINVAL\nand more\noutput:\n    some output\n",
         "again: runner/aioabi run --flavour raw ",
         " 'v.fail[raw-loop]'\n",
