@@ -53,8 +53,6 @@ NEEDS = {
     "null_blk, scsi_debug",
     "fault injection": "a kernel whose allocations can be made to fail",
     "fio": "fio with the libaio engine",
-    "held device": "requests that stay in flight until they are let go: a FUSE "
-    "server with asynchronous direct I/O, a suspended dm device",
     "machine of its own": "a machine whose clock may be set",
     "memory limit": "a memory cgroup that fails allocations without killing",
     "other architecture": "a machine of another architecture",
