@@ -115,6 +115,15 @@ struct iocb *notify(struct iocb *iocb, int eventfd)
 	return iocb;
 }
 
+bool check_completes(const struct place *place, aio_handle ctx,
+		     const struct iocb *iocb, long long result)
+{
+	struct io_event event;
+	long n = aio->getevents(ctx, 1, 1, &event, NULL);
+
+	return check_event(place, n == 1 ? &event : NULL, iocb, result);
+}
+
 struct io_event *find_event(struct io_event *events, long n,
 			    const struct iocb *iocb)
 {

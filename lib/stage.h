@@ -31,7 +31,6 @@ long submit_one(unsigned long ctx, struct iocb *iocb);
 void stage_submit(unsigned long ctx, struct iocb *iocb);
 /* stage_reap() - wait for exactly n events. */
 void stage_reap(unsigned long ctx, long n, struct io_event *events);
-/* unread() - events that a call with a time-out of 0 would find; none taken. */
 
 /* prep_*() - an iocb from scratch, aio_data its own address. Gives it. */
 struct iocb *prep_read(struct iocb *iocb, int fd, void *buf, size_t len,
@@ -56,6 +55,20 @@ struct iocb *notify(struct iocb *iocb, int eventfd);
 	check_event(PLACE_(#event, HOW_EXPECT), (event), (iocb), (result))
 bool check_event(const struct place *place, const struct io_event *event,
 		 const struct iocb *iocb, long long result);
+/*
+ * EXPECT_COMPLETES() - wait for one event, and it is of this request, with this
+ * result. EXPECT_COMPLETED() - the event is there already, and no other.
+ */
+#define EXPECT_COMPLETES(ctx, iocb, result)                                   \
+	check_completes(PLACE_("event of " #iocb, HOW_EXPECT), (ctx), (iocb), \
+			(result))
+#define EXPECT_COMPLETED(ctx, iocb, result)                                    \
+	(check_relation(PLACE_("events there", HOW_EXPECT), REL_EQ, 1,         \
+			ring_unread(ctx)) &&                                   \
+	 check_completes(PLACE_("event of " #iocb, HOW_EXPECT), (ctx), (iocb), \
+			 (result)))
+bool check_completes(const struct place *place, unsigned long ctx,
+		     const struct iocb *iocb, long long result);
 /* find_event() - the first event of a request among n, or NULL. */
 struct io_event *find_event(struct io_event *events, long n,
 			    const struct iocb *iocb);
