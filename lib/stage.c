@@ -124,6 +124,16 @@ bool check_completes(const struct place *place, aio_handle ctx,
 	return check_event(place, n == 1 ? &event : NULL, iocb, result);
 }
 
+bool check_completed(const struct place *place, aio_handle ctx,
+		     const struct iocb *iocb, long long result)
+{
+	struct place count = *place;
+
+	count.text = "events in the ring";
+	return check_relation(&count, REL_EQ, 1, ring_unread(ctx)) &&
+	       check_completes(place, ctx, iocb, result);
+}
+
 struct io_event *find_event(struct io_event *events, long n,
 			    const struct iocb *iocb)
 {
