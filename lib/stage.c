@@ -145,6 +145,46 @@ struct io_event *find_event(struct io_event *events, long n,
 	return NULL;
 }
 
+/* --- requests in flight, and completed at will --- */
+
+int stage_poll(aio_handle ctx, struct iocb *iocb)
+{
+	int fd = open_eventfd(0, EFD_NONBLOCK);
+
+	stage_submit(ctx, prep_poll(iocb, fd, POLLIN));
+	return fd;
+}
+
+void end_poll(int eventfd)
+{
+	static const uint64_t one = 1;
+
+	REQUIRE(write(eventfd, &one, sizeof(one)) == sizeof(one));
+}
+
+/* A POLL on what is ready is complete when io_submit() returns. */
+void stage_events(aio_handle ctx, unsigned int n, struct iocb *iocbs)
+{
+	int fd = open_eventfd(1, 0);
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		stage_submit(ctx, prep_poll(&iocbs[i], fd, POLLIN));
+	drop(fd);
+}
+
+void stage_ring_at(aio_handle ctx, unsigned int place)
+{
+	struct io_event event;
+	struct iocb iocb;
+
+	while (ring_of(ctx)->tail != place) {
+		stage_events(ctx, 1, &iocb);
+		stage_reap(ctx, 1, &event);
+	}
+	STAGE_EQ(place, ring_of(ctx)->head);
+}
+
 /* --- what is undone at the end --- */
 
 #define ENDS_MAX 64

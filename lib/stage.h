@@ -31,6 +31,16 @@ long submit_one(unsigned long ctx, struct iocb *iocb);
 void stage_submit(unsigned long ctx, struct iocb *iocb);
 /* stage_reap() - wait for exactly n events. */
 void stage_reap(unsigned long ctx, long n, struct io_event *events);
+/*
+ * stage_poll() - submit a POLL that stays in flight until end_poll() of the
+ * eventfd that this gives. It completes with POLLIN.
+ */
+int stage_poll(unsigned long ctx, struct iocb *iocb);
+void end_poll(int eventfd);
+/* stage_events() - have n events in the ring, of these iocbs, in order. */
+void stage_events(unsigned long ctx, unsigned int n, struct iocb *iocbs);
+/* stage_ring_at() - turn an empty ring on until head and tail stand there. */
+void stage_ring_at(unsigned long ctx, unsigned int place);
 
 /* prep_*() - an iocb from scratch, aio_data its own address. Gives it. */
 struct iocb *prep_read(struct iocb *iocb, int fd, void *buf, size_t len,
@@ -135,5 +145,8 @@ long file_number(const char *path);
 
 /* at_end() - run fn(arg) when the case ends by itself; last come, first run. */
 void at_end(void (*fn)(void *arg), void *arg);
+
+#include "trap.h"
+#include "waiter.h"
 
 #endif
