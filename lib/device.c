@@ -15,6 +15,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "zoo.h"
+
 struct device devices[DEVICES_MAX];
 unsigned int device_count;
 
@@ -28,7 +30,7 @@ struct device *device_find(const char *name)
 	return NULL;
 }
 
-static struct device *device_new(const char *name, char *why, unsigned int size)
+struct device *device_new(const char *name, char *why, unsigned int size)
 {
 	struct device *device;
 
@@ -120,8 +122,8 @@ static bool signature(int fd, char *what, unsigned int size)
 	return found;
 }
 
-static bool add_block(struct device *device, bool destroy, char *why,
-		      unsigned int size)
+bool device_open(struct device *device, bool destroy, char *why,
+		 unsigned int size)
 {
 	char what[100];
 
@@ -152,6 +154,8 @@ bool device_add(const char *spec, bool destroy, char *why, unsigned int size)
 	struct stat st;
 	bool ok;
 
+	if (!strncmp(spec, "zoo:", 4))
+		return zoo_add(spec + 4, why, size);
 	if (equals && !memchr(spec, '/', (size_t)(equals - spec))) {
 		snprintf(name, sizeof(name), "%.*s", (int)(equals - spec),
 			 spec);
@@ -185,7 +189,7 @@ bool device_add(const char *spec, bool destroy, char *why, unsigned int size)
 	if (!device)
 		return false;
 	snprintf(device->path, sizeof(device->path), "%s", spec);
-	ok = add_block(device, destroy, why, size);
+	ok = device_open(device, destroy, why, size);
 	if (ok)
 		device_count++;
 	else if (device->fd >= 0)
@@ -269,28 +273,36 @@ static int nameless_file(const char *dir)
 	return fd;
 }
 
-bool device_add_loop(const char *dir, uint64_t size, char *why,
-		     unsigned int why_size)
+int device_new_loop(const char *dir, uint64_t size, char *path,
+		    unsigned int path_size, char *why, unsigned int why_size)
 {
-	struct device *device = device_new("loop", why, why_size);
-	int backing;
+	int backing = nameless_file(dir), loop = -1;
 
-	if (!device)
-		return false;
-	backing = nameless_file(dir);
 	if (backing < 0 || ftruncate(backing, (off_t)size)) {
 		snprintf(why, why_size, "no file for a loop device in %s: %s",
 			 dir, strerror(errno));
 		if (backing >= 0)
 			close(backing);
-		return false;
+		return -1;
 	}
-	device->fd = new_loop(backing, device->path, sizeof(device->path));
-	close(backing); /* the loop device has its own reference */
-	if (device->fd < 0) {
+	loop = new_loop(backing, path, path_size);
+	if (loop < 0)
 		snprintf(why, why_size, "no loop device: %s", strerror(errno));
+	close(backing); /* the loop device has its own reference */
+	return loop;
+}
+
+bool device_add_loop(const char *dir, uint64_t size, char *why,
+		     unsigned int why_size)
+{
+	struct device *device = device_new("loop", why, why_size);
+
+	if (!device)
 		return false;
-	}
+	device->fd = device_new_loop(dir, size, device->path,
+				     sizeof(device->path), why, why_size);
+	if (device->fd < 0)
+		return false;
 	device->made = true;
 	if (!limits_read(device, why, why_size)) {
 		close(device->fd);

@@ -30,12 +30,26 @@ extern unsigned int device_count;
 struct device *device_find(const char *name);
 
 /*
+ * device_new() - the next place in devices, under this name; it counts when
+ * device_count is raised. NULL, with a sentence in why, when there is no room
+ * or the name is taken.
+ */
+struct device *device_new(const char *name, char *why, unsigned int size);
+
+/*
+ * device_open() - open the block device at device->path exclusively and read
+ * its limits; as device_add() does.
+ */
+bool device_open(struct device *device, bool destroy, char *why,
+		 unsigned int size);
+
+/*
  * device_add() - put a block device or a directory under test.
  *
- * spec is PATH or NAME=PATH. A block device is opened exclusively, so that one
- * that is mounted, swap or held by another is refused; one with a signature or
- * partitions is refused unless destroy says otherwise. False, with a sentence
- * in why, when it cannot be used.
+ * spec is PATH, NAME=PATH, or zoo:NAME in a guest (lib/zoo.h). A block device
+ * is opened exclusively, so that one that is mounted, swap or held by another
+ * is refused; one with a signature or partitions is refused unless destroy says
+ * otherwise. False, with a sentence in why, when it cannot be used.
  */
 bool device_add(const char *spec, bool destroy, char *why, unsigned int size);
 
@@ -47,6 +61,13 @@ bool device_add(const char *spec, bool destroy, char *why, unsigned int size);
  */
 bool device_add_loop(const char *dir, uint64_t size, char *why,
 		     unsigned int why_size);
+
+/*
+ * device_new_loop() - the same, as a descriptor that the device lives by; its
+ * path in path. -1, with a sentence in why, when there can be none.
+ */
+int device_new_loop(const char *dir, uint64_t size, char *path,
+		    unsigned int path_size, char *why, unsigned int why_size);
 
 /* device_add_dir() - a directory, by this name. */
 bool device_add_dir(const char *name, const char *dir, char *why,

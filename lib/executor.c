@@ -36,6 +36,7 @@
 #define HUNT_SECONDS	   20
 #define OUTPUT_MAX	   (16 * 1024)
 #define SLOTS_MAX	   64
+#define ALIVE		   1 /* second, between two records of being well */
 
 const char *const outcome_names[OUTCOME_COUNT] = {
 	[OUTCOME_PASS] = "pass",   [OUTCOME_FAIL] = "fail",
@@ -69,7 +70,7 @@ static struct item *past, **past_end = &past; /* what has run side by side */
 static unsigned int counts[OUTCOME_COUNT];
 static unsigned long runs;
 static unsigned int unkillable, hangs_in_a_row;
-static double opened;
+static double opened, said_alive;
 static const char *why_stopped;
 static char why_buffer[200];
 static bool interrupted;
@@ -279,9 +280,24 @@ static const char *unmet(const struct item *item, char *buf, unsigned int size)
 			 clause->id);
 		return buf;
 	}
-	if (item->device->make && !item->device->make(item->device, buf, size))
-		return buf;
 	return needs_unmet(item->c->needs, buf, size);
+}
+
+/* --- devices that are made when they are wanted --- */
+
+static bool make_run_directory(const struct device *device, char *why,
+			       unsigned int size);
+
+static bool ready(struct device *device, char *why, unsigned int size)
+{
+	if (!device->make)
+		return true;
+	if (!device->make(device, why, size) ||
+	    (!device->is_block && !make_run_directory(device, why, size)))
+		return false;
+	device->make = NULL;
+	record_device(device);
+	return true;
 }
 
 /* --- starting a child --- */
@@ -860,6 +876,10 @@ static bool wait_and_handle(int orders, void (*handle)(char *line))
 					    .events = POLLIN };
 	}
 	poll(fds, n, 100);
+	if (options->ours && now() - said_alive > ALIVE) {
+		record_alive();
+		said_alive = now();
+	}
 	if (fds[0].revents)
 		read_signal();
 	if (orders >= 0 && fds[1].revents)
@@ -911,6 +931,10 @@ static void start_what_can(bool serial)
 		if (unmet(item, why, sizeof(why))) {
 			record_start(item);
 			say_simple(item, OUTCOME_SKIP, why);
+			free(item);
+		} else if (!ready(item->device, why, sizeof(why))) {
+			record_start(item);
+			say_simple(item, OUTCOME_BROKEN, why);
 			free(item);
 		} else if (!start(slot, item, serial)) {
 			snprintf(why, sizeof(why), "no child: %s",
@@ -1061,7 +1085,7 @@ static bool make_run_directories(char *why, unsigned int size)
 	unsigned int i;
 
 	for (i = 0; i < device_count; i++)
-		if (!devices[i].is_block &&
+		if (!devices[i].is_block && !devices[i].make &&
 		    !make_run_directory(&devices[i], why, size))
 			return false;
 	/* the default device of a run without root is this directory */

@@ -11,7 +11,9 @@
 
 #include "contract.h"
 #include "executor.h"
+#include "guest.h"
 #include "json.h"
+#include "modules.h"
 #include "needs.h"
 #include "record.h"
 
@@ -601,6 +603,8 @@ int main(int argc, char **argv)
 	const char *command;
 	int option;
 
+	if (!strcmp(program_invocation_short_name, "modprobe"))
+		return modprobe(argc, argv);
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		take_option(option, optarg);
 	if (optind == argc) {
@@ -616,6 +620,8 @@ int main(int argc, char **argv)
 			list_table(argv + optind, argc - optind);
 		return 0;
 	}
+	if (!strcmp(command, "guest") && optind == argc)
+		guest();
 	if (!strcmp(command, "run"))
 		return run(false, argv + optind, argc - optind);
 	if (!strcmp(command, "serve") && optind == argc)

@@ -82,20 +82,18 @@ static double wall_clock(void)
 
 static void add_device(struct json *json, const struct device *device)
 {
-	json_open(json, NULL, '{');
 	json_string(json, "name", device->name);
 	json_string(json, "path", device->path);
 	json_string(json, "kind", device->is_block ? "block" : "dir");
 	json_bool(json, "default", device == devices);
 	json_bool(json, "made", device->made);
-	if (device->is_block) {
+	if (device->is_block && device->size) {
 		json_number(json, "size", (long long)device->size);
 		json_number(json, "logical_block", device->logical_block);
 		json_number(json, "physical_block", device->physical_block);
 		json_number(json, "dma_alignment", device->dma_alignment);
 		json_number(json, "max_sectors_kb", device->max_sectors_kb);
 	}
-	json_close(json, '}');
 }
 
 void record_run(const struct run_facts *facts)
@@ -141,10 +139,36 @@ void record_run(const struct run_facts *facts)
 		json_element(&json, flavours[i].name, strlen(flavours[i].name));
 	json_close(&json, ']');
 	json_open(&json, "devices", '[');
-	for (i = 0; i < device_count; i++)
+	for (i = 0; i < device_count; i++) {
+		json_open(&json, NULL, '{');
 		add_device(&json, &devices[i]);
+		json_close(&json, '}');
+	}
 	json_close(&json, ']');
 	json_seconds(&json, "time", wall_clock());
+	put_json(&json);
+}
+
+void record_device(const struct device *device)
+{
+	struct json json = { 0 };
+
+	if (ktap)
+		return;
+	json_begin(&json);
+	json_string(&json, "type", "device");
+	add_device(&json, device);
+	put_json(&json);
+}
+
+void record_alive(void)
+{
+	struct json json = { 0 };
+
+	if (ktap)
+		return;
+	json_begin(&json);
+	json_string(&json, "type", "alive");
 	put_json(&json);
 }
 

@@ -14,6 +14,10 @@ struct run_facts {
 /* record_open() - choose the form, and write to this descriptor. */
 void record_open(const char *format, int fd);
 void record_run(const struct run_facts *facts);
+/* a device of the zoo was made: its limits are known from here on */
+void record_device(const struct device *device);
+/* the executor is well, though it has had nothing to say for a while */
+void record_alive(void);
 void record_plan(unsigned int total);
 void record_start(const struct item *item);
 void record_outcome(const struct item *item, const struct verdict *verdict);

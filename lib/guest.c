@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "guest.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "modules.h"
+#include "zoo.h"
+
+#define CONFIGURATION "/guest.conf"
+#define ARGS_MAX      64
+#define PORT_SECONDS  30 /* for the port to appear */
+
+static char *args[ARGS_MAX] = { "aioabi-cases", "serve", "--ours" };
+static unsigned int arg_count = 3;
+static struct json absent; /* records of what the zoo lacks */
+
+static void leave(void) __attribute__((noreturn));
+static void leave(void)
+{
+	sync();
+	reboot(RB_POWER_OFF);
+	reboot(RB_AUTOBOOT);
+	for (;;)
+		pause();
+}
+
+static void give_up(const char *format, ...)
+	__attribute__((format(printf, 1, 2), noreturn));
+static void give_up(const char *format, ...)
+{
+	va_list list;
+
+	fputs("aioabi: ", stderr);
+	va_start(list, format);
+	vfprintf(stderr, format, list);
+	va_end(list);
+	fputc('\n', stderr);
+	leave();
+}
+
+static void add_arg(const char *text)
+{
+	if (arg_count == ARGS_MAX - 1)
+		give_up("more than %d options", ARGS_MAX);
+	args[arg_count] = strdup(text);
+	if (!args[arg_count++])
+		abort();
+}
+
+/* --- file systems --- */
+
+static const struct {
+	const char *type, *where, *data;
+} mounts[] = {
+	{ "devtmpfs", "/dev", NULL },
+	{ "proc", "/proc", NULL },
+	{ "sysfs", "/sys", NULL },
+	{ "devpts", "/dev/pts", "ptmxmode=0666" },
+	{ "tmpfs", "/dev/shm", NULL },
+	{ "tmpfs", "/tmp", NULL },
+	{ "tmpfs", "/run", NULL },
+	{ "tmpfs", "/var/tmp", NULL },
+	{ "debugfs", "/sys/kernel/debug", NULL },
+	{ "tracefs", "/sys/kernel/tracing", NULL },
+	{ "cgroup2", "/sys/fs/cgroup", NULL },
+};
+
+/* What this kernel lacks, cases that need it find missing. */
+static void mount_all(void)
+{
+	unsigned int i;
+
+	umask(0);
+	mkdir("/var", 0755);
+	mkdir("/mnt", 0755);
+	for (i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+		mkdir(mounts[i].where, 0755);
+		if (mount(mounts[i].type, mounts[i].where, mounts[i].type, 0,
+			  mounts[i].data))
+			chmod(mounts[i].where, 0755);
+	}
+	chmod("/tmp", 01777);
+	chmod("/var/tmp", 01777);
+	chmod("/dev/shm", 01777);
+	symlink("/proc/self/fd", "/dev/fd");
+	umask(022);
+}
+
+/* --- the port to the host --- */
+
+/* The device of a virtio port, by the name that the host gave it. */
+static bool virtio_port(const char *name, char *path, size_t size)
+{
+	DIR *dir = opendir("/sys/class/virtio-ports");
+	struct dirent *entry;
+	char attribute[PATH_MAX], found[64];
+	bool ok = false;
+	FILE *f;
+
+	while (dir && !ok && (entry = readdir(dir))) {
+		snprintf(attribute, sizeof(attribute),
+			 "/sys/class/virtio-ports/%s/name", entry->d_name);
+		f = fopen(attribute, "re");
+		if (!f)
+			continue;
+		ok = fscanf(f, "%63s", found) == 1 && !strcmp(found, name);
+		fclose(f);
+		snprintf(path, size, "/dev/%s", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return ok;
+}
+
+static void make_raw(int fd)
+{
+	struct termios termios;
+
+	if (tcgetattr(fd, &termios))
+		return;
+	cfmakeraw(&termios);
+	cfsetspeed(&termios, B4000000);
+	termios.c_cflag |= CLOCAL;
+	tcsetattr(fd, TCSANOW, &termios);
+}
+
+static int open_port(const char *port)
+{
+	char path[PATH_MAX];
+	int tries, fd = -1;
+
+	for (tries = 0; tries < PORT_SECONDS * 500; tries++) {
+		if (*port == '/')
+			snprintf(path, sizeof(path), "%s", port);
+		else if (!virtio_port(port, path, sizeof(path)))
+			*path = '\0';
+		if (*path)
+			fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		if (fd >= 0)
+			break;
+		poll(NULL, 0, 2);
+	}
+	if (fd < 0)
+		give_up("no port %s to the host", port);
+	make_raw(fd);
+	return fd;
+}
+
+/* --- the configuration --- */
+
+static void want_device(const char *name)
+{
+	char why[300], spec[64];
+
+	if (zoo_has(name, why, sizeof(why))) {
+		snprintf(spec, sizeof(spec), "zoo:%s", name);
+		add_arg("--device");
+		add_arg(spec);
+		return;
+	}
+	json_begin(&absent);
+	json_string(&absent, "type", "absent");
+	json_string(&absent, "name", name);
+	json_string(&absent, "why", why);
+	json_end(&absent);
+}
+
+/* Gives the port's name. */
+static char *read_configuration(void)
+{
+	char line[300], why[300], *value, *port = NULL;
+	FILE *f = fopen(CONFIGURATION, "re");
+
+	if (!f)
+		give_up("%s: %s", CONFIGURATION, strerror(errno));
+	while (fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		value = line + strcspn(line, " ");
+		if (*value)
+			*value++ = '\0';
+		if (!strcmp(line, "load")) {
+			if (!module_load(value, why, sizeof(why)))
+				fprintf(stderr, "aioabi: %s\n", why);
+		} else if (!strcmp(line, "port")) {
+			port = strdup(value);
+		} else if (!strcmp(line, "device")) {
+			want_device(value);
+		} else if (!strcmp(line, "arg")) {
+			add_arg(value);
+		} else {
+			give_up(CONFIGURATION ": %s?", line);
+		}
+	}
+	fclose(f);
+	if (!port)
+		give_up(CONFIGURATION " names no port");
+	return port;
+}
+
+/* --- the executor --- */
+
+static void run_executor(int port) __attribute__((noreturn));
+static void run_executor(int port)
+{
+	const struct rlimit files = { 1024, 4096 };
+
+	setsid();
+	dup2(port, STDIN_FILENO);
+	dup2(port, STDOUT_FILENO);
+	setrlimit(RLIMIT_NOFILE, &files);
+	execv("/proc/self/exe", args);
+	_exit(127);
+}
+
+static void say_absent(int port)
+{
+	const char *at = absent.text;
+	ssize_t n;
+
+	while (absent.used) {
+		n = write(port, at, absent.used);
+		if (n <= 0)
+			break;
+		at += n;
+		absent.used -= (size_t)n;
+	}
+}
+
+void guest(void)
+{
+	int port, status;
+	pid_t executor, pid;
+
+	if (getpid() != 1) {
+		fputs("aioabi-cases: guest is for the first process of a VM\n",
+		      stderr);
+		exit(2);
+	}
+	mount_all();
+	modules_make_nodes();
+	port = open_port(read_configuration());
+	say_absent(port);
+	executor = fork();
+	if (!executor)
+		run_executor(port);
+	close(port);
+	do
+		pid = wait(&status);
+	while (pid != executor && (pid > 0 || errno == EINTR));
+	if (WIFSIGNALED(status))
+		give_up("the executor was killed by signal %d",
+			WTERMSIG(status));
+	if (WEXITSTATUS(status) > 2)
+		give_up("the executor left with status %d",
+			WEXITSTATUS(status));
+	leave();
+}
