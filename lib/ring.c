@@ -36,6 +36,20 @@ unsigned int ring_events_for(unsigned int nr_events)
 			      sizeof(struct io_event));
 }
 
+unsigned int ring_batch(unsigned int events)
+{
+	unsigned int batch = (events - 1) / (possible_cpus() * 4);
+
+	return batch ? batch : 1;
+}
+
+unsigned int ring_capacity(unsigned int events)
+{
+	unsigned int batch = ring_batch(events);
+
+	return (events - 1) / batch * batch;
+}
+
 size_t ring_size(unsigned int events)
 {
 	size_t bytes = RING_HEADER + events * sizeof(struct io_event);

@@ -41,6 +41,18 @@ unsigned int ring_events_for(unsigned int nr_events);
 /* ring_size() - bytes of the mapping of a ring of that many events. */
 size_t ring_size(unsigned int events);
 
+/*
+ * ring_batch() - how many of the places in a ring of that many events a CPU
+ * takes at a time (ioctx_alloc()).
+ */
+unsigned int ring_batch(unsigned int events);
+
+/*
+ * ring_capacity() - how many requests, in flight or unreaped, such a ring takes
+ * from one CPU: the batches that are in it. One place is always left empty.
+ */
+unsigned int ring_capacity(unsigned int events);
+
 /* ring_unread() - events between head and tail. */
 unsigned int ring_unread(aio_handle ctx);
 
@@ -51,5 +63,7 @@ unsigned int ring_unread(aio_handle ctx);
 unsigned int ring_reap(aio_handle ctx, struct io_event *events,
 		       unsigned int nr);
 #endif
+
+#include "numbered.h"
 
 #endif
