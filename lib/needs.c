@@ -189,3 +189,8 @@ NEED(aio_sysctls, "fs.aio-nr and fs.aio-max-nr")
 {
 	return made(open("/proc/sys/fs/aio-nr", O_RDONLY | O_CLOEXEC));
 }
+
+NEED(wide_long, "a long of 64 bits")
+{
+	return sizeof(long) < 8 ? "it has 32" : NULL;
+}
