@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -193,4 +195,13 @@ NEED(aio_sysctls, "fs.aio-nr and fs.aio-max-nr")
 NEED(wide_long, "a long of 64 bits")
 {
 	return sizeof(long) < 8 ? "it has 32" : NULL;
+}
+
+NEED(seccomp, "filters of seccomp(2)")
+{
+	/* a filter at no address: looked for, if filters there are */
+	if (!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) ||
+	    errno == EFAULT)
+		return NULL;
+	return strerror(errno);
 }

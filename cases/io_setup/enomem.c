@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * io_setup() says ENOMEM when its ring's file or mapping cannot be had,
+ * whatever other calls say for the same, and leaves nothing of the context
+ * behind.
+ */
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "case.h"
+
+#define NOBODY	      65534
+#define EVENTS	      1000 /* a ring of sixteen pages */
+#define FEW	      1	   /* a ring of one page */
+#define ROUNDS	      20
+#define MAP_COUNT     65530 /* vm.max_map_count as most have it */
+#define PROTECTION(i) ((i) % 2 ? PROT_READ : PROT_NONE)
+
+/* What a limit was, to be put back before anything else is judged. */
+static struct rlimit limit_set(int resource, rlim_t soft)
+{
+	struct rlimit old, limit;
+
+	REQUIRE(!getrlimit((__rlimit_resource_t)resource, &old));
+	limit = old;
+	limit.rlim_cur = soft;
+	REQUIRE(!setrlimit((__rlimit_resource_t)resource, &limit));
+	return old;
+}
+
+static void limit_back(int resource, const struct rlimit *old)
+{
+	REQUIRE(!setrlimit((__rlimit_resource_t)resource, old));
+}
+
+static long setup_without_address_space(aio_handle *ctxp)
+{
+	struct rlimit old = limit_set(RLIMIT_AS, PAGE_SIZE);
+	long result = aio->setup(EVENTS, ctxp);
+
+	limit_back(RLIMIT_AS, &old);
+	return result;
+}
+
+/* Nothing of a context is left, and the next call begins from nothing. */
+static void expect_no_trace(aio_handle ctx)
+{
+	EXPECT_EQ(0, ctx);
+	EXPECT_EQ(0, maps_named("/[aio]"));
+	ASSERT_OK(aio->setup(EVENTS, &ctx));
+	EXPECT_EQ(0, ring_of(ctx)->id);
+	EXPECT_EQ(ring_events_for(EVENTS), ring_of(ctx)->nr);
+}
+
+CASE(io_setup, enomem_address_space,
+     "ENOMEM when RLIMIT_AS has no room for the ring",
+     .clause = "io_setup.enomem.address_space")
+{
+	aio_handle ctx = 0;
+
+	EXPECT_EQ(-ENOMEM, setup_without_address_space(&ctx));
+	expect_no_trace(ctx);
+}
+
+/* As many mappings as there may be: neighbours that cannot be joined. */
+static unsigned int map_all(void ***maps)
+{
+	static void *pages[2 * MAP_COUNT];
+	unsigned int n;
+
+	for (n = 0; n < 2 * MAP_COUNT; n++) {
+		pages[n] = mmap(NULL, PAGE_SIZE, PROTECTION(n),
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+				0);
+		if (pages[n] == MAP_FAILED)
+			break;
+	}
+	REQUIRE(n < 2 * MAP_COUNT);
+	*maps = pages;
+	return n;
+}
+
+CASE(io_setup, enomem_map_count,
+     "ENOMEM when the process has all the mappings that it may have",
+     .clause = "io_setup.enomem.map_count", .needs = "root", .serial = true)
+{
+	aio_handle ctx = 0;
+	void **maps;
+	unsigned int n;
+	long result;
+
+	if (sysctl_get("vm/max_map_count") > MAP_COUNT)
+		sysctl_set("vm/max_map_count", MAP_COUNT);
+	n = map_all(&maps);
+	result = aio->setup(EVENTS, &ctx);
+	while (n)
+		REQUIRE(!munmap(maps[--n], PAGE_SIZE));
+	EXPECT_EQ(-ENOMEM, result);
+	expect_no_trace(ctx);
+}
+
+/* Locked memory over the limit is EAGAIN for mmap(2), and root has no limit. */
+static long setup_locked(unsigned int nr_events, aio_handle *ctxp)
+{
+	struct rlimit old = limit_set(RLIMIT_MEMLOCK, PAGE_SIZE);
+	long result;
+	void *map;
+
+	REQUIRE(!seteuid(NOBODY));
+	REQUIRE(!mlockall(MCL_FUTURE));
+	map = mmap(NULL, 2 * PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+		   -1, 0);
+	REQUIRE(map == MAP_FAILED && errno == EAGAIN);
+	result = aio->setup(nr_events, ctxp);
+	REQUIRE(!munlockall());
+	REQUIRE(!seteuid(0));
+	limit_back(RLIMIT_MEMLOCK, &old);
+	return result;
+}
+
+CASE(io_setup, enomem_locked,
+     "ENOMEM when mlockall() would lock the ring over RLIMIT_MEMLOCK",
+     .clause = "io_setup.enomem.locked", .needs = "root")
+{
+	aio_handle ctx = 0;
+
+	EXPECT_EQ(-ENOMEM, setup_locked(EVENTS, &ctx));
+	EXPECT_EQ(0, ctx);
+	EXPECT_OK(setup_locked(FEW, &ctx));
+	EXPECT_EQ(0, ring_of(ctx)->id);
+}
+
+CASE(io_setup, enomem_mapping,
+     "a ring that cannot be mapped is ENOMEM whatever mmap(2) says, "
+     "and leaves nothing",
+     .clause = "io_setup.enomem.mapping", .needs = "root aio_sysctls",
+     .serial = true)
+{
+	aio_handle ctx = 0;
+
+	EXPECT_EQ(-ENOMEM, setup_locked(EVENTS, &ctx));
+	EXPECT_QUOTA_BACK();
+	EXPECT_EQ(-ENOMEM, setup_without_address_space(&ctx));
+	EXPECT_QUOTA_BACK();
+	expect_no_trace(ctx);
+}
+
+/* Root may have files over the limit; others see ENFILE from open(2). */
+CASE(io_setup, enomem_file_max,
+     "ENOMEM when there are as many open files as the system may have",
+     .clause = "io_setup.enomem.file_max", .needs = "root", .serial = true)
+{
+	long file_max = sysctl_get("fs/file-max"), result;
+	bool refused;
+	aio_handle ctx = 0;
+
+	sysctl_set("fs/file-max", 1);
+	REQUIRE(!seteuid(NOBODY));
+	refused = open("/", O_RDONLY | O_CLOEXEC) < 0 && errno == ENFILE;
+	result = aio->setup(EVENTS, &ctx);
+	REQUIRE(!seteuid(0));
+	sysctl_set("fs/file-max", file_max);
+	REQUIRE(refused);
+	EXPECT_EQ(-ENOMEM, result);
+	expect_no_trace(ctx);
+}
+
+CASE(io_setup, enomem_undone, "after many ENOMEMs the quota is what it was",
+     .clause = "io_setup.enomem.undone", .needs = "aio_sysctls", .serial = true)
+{
+	aio_handle ctx = 0;
+	unsigned int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		EXPECT_EQ(-ENOMEM, setup_without_address_space(&ctx));
+		EXPECT_QUOTA_BACK();
+	}
+	expect_no_trace(ctx);
+	EXPECT_EQ(aio_nr_at_start() + EVENTS, aio_nr());
+}
