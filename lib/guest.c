@@ -25,10 +25,15 @@
 
 #define CONFIGURATION "/guest.conf"
 #define ARGS_MAX      64
-#define PORT_SECONDS  30 /* for the port to appear */
+#define PORTS_MAX     4
+#define LATE_MAX      4
+#define PORT_SECONDS  30 /* for a port to appear */
+#define PORT_PATIENCE 1	 /* second, before the next best is taken */
 
 static char *args[ARGS_MAX] = { "aioabi-cases", "serve", "--ours" };
 static unsigned int arg_count = 3;
+static char *ports[PORTS_MAX], *late[LATE_MAX];
+static unsigned int port_count, late_count;
 static struct json absent; /* records of what the zoo lacks */
 
 static void leave(void) __attribute__((noreturn));
@@ -53,15 +58,6 @@ static void give_up(const char *format, ...)
 	va_end(list);
 	fputc('\n', stderr);
 	leave();
-}
-
-static void add_arg(const char *text)
-{
-	if (arg_count == ARGS_MAX - 1)
-		give_up("more than %d options", ARGS_MAX);
-	args[arg_count] = strdup(text);
-	if (!args[arg_count++])
-		abort();
 }
 
 /* --- file systems --- */
@@ -141,29 +137,54 @@ static void make_raw(int fd)
 	tcsetattr(fd, TCSANOW, &termios);
 }
 
-static int open_port(const char *port)
+static int try_port(const char *port)
 {
 	char path[PATH_MAX];
-	int tries, fd = -1;
 
-	for (tries = 0; tries < PORT_SECONDS * 500; tries++) {
-		if (*port == '/')
-			snprintf(path, sizeof(path), "%s", port);
-		else if (!virtio_port(port, path, sizeof(path)))
-			*path = '\0';
-		if (*path)
-			fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
-		if (fd >= 0)
-			break;
-		poll(NULL, 0, 2);
+	if (*port == '/')
+		snprintf(path, sizeof(path), "%s", port);
+	else if (!virtio_port(port, path, sizeof(path)))
+		return -1;
+	return open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+}
+
+/* The first of the ports; another only where that one does not appear. */
+static int open_port(void)
+{
+	const int each = 2; /* ms */
+	unsigned int i;
+	int waited, fd = -1;
+
+	for (waited = 0; fd < 0 && waited < PORT_SECONDS * 1000;
+	     waited += each) {
+		for (i = 0; fd < 0 && i < port_count; i++)
+			if (!i || waited >= PORT_PATIENCE * 1000)
+				fd = try_port(ports[i]);
+		if (fd < 0)
+			poll(NULL, 0, each);
 	}
 	if (fd < 0)
-		give_up("no port %s to the host", port);
+		give_up("no port to the host");
 	make_raw(fd);
 	return fd;
 }
 
 /* --- the configuration --- */
+
+static void keep(char **list, unsigned int *count, unsigned int max,
+		 const char *text)
+{
+	if (*count == max)
+		give_up(CONFIGURATION ": too much of a kind: %s", text);
+	list[*count] = strdup(text);
+	if (!list[(*count)++])
+		abort();
+}
+
+static void add_arg(const char *text)
+{
+	keep(args, &arg_count, ARGS_MAX - 1, text);
+}
 
 static void want_device(const char *name)
 {
@@ -182,10 +203,17 @@ static void want_device(const char *name)
 	json_end(&absent);
 }
 
-/* Gives the port's name. */
-static char *read_configuration(void)
+static void load(const char *name)
 {
-	char line[300], why[300], *value, *port = NULL;
+	char why[300];
+
+	if (module_known(name) && !module_load(name, why, sizeof(why)))
+		fprintf(stderr, "aioabi: %s\n", why);
+}
+
+static void read_configuration(void)
+{
+	char line[300], *value;
 	FILE *f = fopen(CONFIGURATION, "re");
 
 	if (!f)
@@ -196,10 +224,11 @@ static char *read_configuration(void)
 		if (*value)
 			*value++ = '\0';
 		if (!strcmp(line, "load")) {
-			if (!module_load(value, why, sizeof(why)))
-				fprintf(stderr, "aioabi: %s\n", why);
+			load(value);
+		} else if (!strcmp(line, "late")) {
+			keep(late, &late_count, LATE_MAX, value);
 		} else if (!strcmp(line, "port")) {
-			port = strdup(value);
+			keep(ports, &port_count, PORTS_MAX, value);
 		} else if (!strcmp(line, "device")) {
 			want_device(value);
 		} else if (!strcmp(line, "arg")) {
@@ -209,9 +238,6 @@ static char *read_configuration(void)
 		}
 	}
 	fclose(f);
-	if (!port)
-		give_up(CONFIGURATION " names no port");
-	return port;
 }
 
 /* --- the executor --- */
@@ -245,7 +271,8 @@ static void say_absent(int port)
 
 void guest(void)
 {
-	int port, status;
+	int port, status = 0;
+	unsigned int i;
 	pid_t executor, pid;
 
 	if (getpid() != 1) {
@@ -255,12 +282,17 @@ void guest(void)
 	}
 	mount_all();
 	modules_make_nodes();
-	port = open_port(read_configuration());
+	read_configuration();
+	port = open_port();
 	say_absent(port);
 	executor = fork();
+	if (executor < 0)
+		give_up("fork: %s", strerror(errno));
 	if (!executor)
 		run_executor(port);
 	close(port);
+	for (i = 0; i < late_count; i++)
+		load(late[i]);
 	do
 		pid = wait(&status);
 	while (pid != executor && (pid > 0 || errno == EINTR));

@@ -7,9 +7,11 @@
  * /guest.conf, made by runner/guest.py, says how:
  *
  *	load MODULE	to begin with, if the kernel has it
- *	port PATH	a serial line, or the name of a virtio port
+ *	port PATH	a serial line, or the name of a virtio port; of several
+ *			the first that is there
  *	device NAME	of the zoo, if the kernel has it; in this order
  *	arg TEXT	an option of the executor
+ *	late MODULE	to be loaded when the executor runs, if the kernel has it
  */
 #ifndef AIOABI_GUEST_H
 #define AIOABI_GUEST_H

@@ -102,6 +102,37 @@ OPTIONS = (
         executor=True,
     ),
     Option(
+        "--kernel",
+        "boot this kernel in a virtual machine and run there: debian:VERSION "
+        "(`aioabi kernels` lists them), or the path of an image",
+        metavar="WHAT",
+    ),
+    Option(
+        "--modules",
+        "the modules of a kernel of your own (make INSTALL_MOD_PATH=DIR "
+        "modules_install)",
+        metavar="DIR",
+    ),
+    Option(
+        "--devices",
+        "only these devices of the virtual machine, with commas between; !NAME: not it",
+        metavar="NAME,…",
+    ),
+    Option("--cpus", "CPUs of the virtual machine (default: 2)", NUMBER, "N", least=1),
+    Option(
+        "--memory",
+        "MiB of memory of the virtual machine (default: 1024)",
+        NUMBER,
+        "MIB",
+        least=256,
+    ),
+    Option(
+        "--accel",
+        "how the virtual machine is run: kvm or tcg (default: kvm where a machine "
+        "has been seen to run with it)",
+        metavar="NAME",
+    ),
+    Option(
         "--results",
         "where runs are kept (default: $AIOABI_RESULTS, else results/)",
         metavar="DIR",

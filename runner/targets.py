@@ -75,6 +75,10 @@ class HostTarget(Target):
 
 def from_options(options: Options) -> Target:
     """The target that the options name."""
+    if options.get("kernel"):
+        from .guest import VmTarget  # which needs what stands here
+
+        return VmTarget(options)
     return HostTarget(options)
 
 
