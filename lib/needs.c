@@ -205,3 +205,8 @@ NEED(seccomp, "filters of seccomp(2)")
 		return NULL;
 	return strerror(errno);
 }
+
+NEED(smaps, "/proc/PID/smaps")
+{
+	return made(open("/proc/self/smaps", O_RDONLY | O_CLOEXEC));
+}

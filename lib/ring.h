@@ -65,5 +65,6 @@ unsigned int ring_reap(aio_handle ctx, struct io_event *events,
 #endif
 
 #include "numbered.h"
+#include "handle.h"
 
 #endif
