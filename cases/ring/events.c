@@ -7,9 +7,10 @@
 
 #include "case.h"
 
-#define LARGE_EVENTS 600 /* a ring of ten pages: more than the kernel inlines \
-			  */
-#define MID_EVENTS  100	 /* of two pages */
+#define LARGE_EVENTS                                                         \
+	600		/* a ring of ten pages: more than the kernel inlines \
+			 */
+#define MID_EVENTS  100 /* of two pages */
 #define TIMES_ROUND 3
 
 static const struct io_event *slot(aio_handle ctx, unsigned int index)
