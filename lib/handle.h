@@ -20,7 +20,7 @@ bool check_works(const struct place *place, unsigned long ctx, uint64_t number);
 /*
  * EXPECT_REFUSED() - every call with this handle is -EINVAL. pending is a
  * request that would be cancelled if the handle were good, and reusable as
- * it is.
+ * it is. For the raw calls, unless the ring can be read: libaio looks into it.
  */
 #define EXPECT_REFUSED(ctx, pending) \
 	check_refused(PLACE_(#ctx " is refused", HOW_EXPECT), (ctx), (pending))
