@@ -210,3 +210,27 @@ NEED(smaps, "/proc/PID/smaps")
 {
 	return made(open("/proc/self/smaps", O_RDONLY | O_CLOEXEC));
 }
+
+NEED(compaction, "memory that can be compacted, and page frames to see")
+{
+	uint64_t entry = 0;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	off_t at = (off_t)((uintptr_t)&entry / (size_t)sysconf(_SC_PAGESIZE) *
+			   sizeof(entry));
+
+	if (fd < 0)
+		return strerror(errno);
+	if (pread(fd, &entry, sizeof(entry), at) < 0)
+		entry = 0;
+	close(fd);
+	if (!(entry << 9))
+		return "frames are not shown";
+	return made(open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC));
+}
+
+NEED(nodes2, "two memory nodes")
+{
+	if (access("/sys/devices/system/node/node1", F_OK))
+		return "there is one";
+	return NULL;
+}

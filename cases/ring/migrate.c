@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The pages of the ring are moved in physical memory while it is in use: the
+ * kernel writes events by pages that it knows, and has to be told of each move.
+ *
+ * Memory compaction moves them on any machine, now and then this page and now
+ * that; between memory nodes each page can be moved for certain.
+ */
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "case.h"
+
+#define RINGS	    96
+#define PIECE	    7
+#define COMPACTIONS 4
+#define NODE_ROUNDS 40
+#define MID_EVENTS  100 /* a ring of two pages */
+
+/* The page frame behind an address, which the access brings into the table. */
+static uint64_t frame_of(aio_handle address)
+{
+	static int pagemap = -1;
+	uint64_t entry;
+	off_t at;
+
+	if (pagemap < 0)
+		pagemap =
+			keep(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+	(void)*(volatile char *)address;
+	at = (off_t)(address / PAGE_SIZE * sizeof(entry));
+	REQUIRE(pread(pagemap, &entry, sizeof(entry), at) == sizeof(entry));
+	return entry & ((1ull << 55) - 1);
+}
+
+/* Rings of one page each, and the frames they lie in. */
+struct rings {
+	aio_handle ctx[RINGS];
+	uint64_t frame[RINGS];
+};
+
+static struct rings *make_rings(void)
+{
+	static struct rings rings;
+	unsigned int i;
+
+	for (i = 0; i < RINGS; i++) {
+		rings.ctx[i] = new_context(1);
+		rings.frame[i] = frame_of(rings.ctx[i]);
+	}
+	return &rings;
+}
+
+static unsigned int moved(const struct rings *rings)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < RINGS; i++)
+		n += frame_of(rings->ctx[i]) != rings->frame[i];
+	return n;
+}
+
+static void compact(void)
+{
+	int fd = open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC);
+
+	REQUIRE(fd >= 0);
+	REQUIRE(write(fd, "1", 1) == 1);
+	close(fd);
+}
+
+CASE(ring, migrate_idle, "a ring that is moved keeps every byte",
+     .clause = "ring.migrate.idle", .needs = "compaction", .serial = true,
+     .time_limit = 60)
+{
+	struct io_event *events = GUARDED_ARRAY(struct io_event, PIECE);
+	char *bytes = guarded(RINGS * PAGE_SIZE);
+	struct rings *rings = make_rings();
+	unsigned int i;
+
+	for (i = 0; i < RINGS; i++) {
+		EXPECT_WORKS(rings->ctx[i], i);
+		stage_complete(rings->ctx[i], PIECE, i);
+		memcpy(bytes + i * PAGE_SIZE, (void *)rings->ctx[i], PAGE_SIZE);
+	}
+	compact();
+	for (i = 0; i < RINGS; i++)
+		EXPECT_MEM(bytes + i * PAGE_SIZE, (void *)rings->ctx[i],
+			   PAGE_SIZE);
+	for (i = 0; i < RINGS; i++) {
+		EXPECT_EQ(PIECE, aio->getevents(rings->ctx[i], PIECE, PIECE,
+						events, NULL));
+		EXPECT_NUMBERED(events, PIECE, i);
+		EXPECT_WORKS(rings->ctx[i], i);
+	}
+	if (!moved(rings))
+		SKIP("the kernel had no reason to move a page");
+}
+
+static void *compact_often(void *arg)
+{
+	atomic_bool *done = arg;
+	unsigned int i;
+
+	for (i = 0; i < COMPACTIONS; i++)
+		compact();
+	atomic_store(done, true);
+	return NULL;
+}
+
+/* A piece of events in each ring, seen in it and reaped from it. */
+static bool round_of_rings(const struct rings *rings, uint64_t number)
+{
+	struct io_event events[PIECE];
+	unsigned int i;
+
+	for (i = 0; i < RINGS; i++)
+		if (!EXPECT_EQ(PIECE,
+			       complete_now(rings->ctx[i], PIECE, number + i)))
+			return false;
+	for (i = 0; i < RINGS; i++)
+		if (!EXPECT_EQ(PIECE, aio->getevents(rings->ctx[i], PIECE,
+						     PIECE, events, NULL)) ||
+		    !EXPECT_NUMBERED(events, PIECE, number + i))
+			return false;
+	return true;
+}
+
+CASE(ring, migrate_in_flight,
+     "requests that complete while rings are moved lose no event",
+     .clause = "ring.migrate.in_flight", .needs = "compaction eventfd",
+     .serial = true, .time_limit = 60)
+{
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, RINGS);
+	struct rings *rings = make_rings();
+	atomic_bool done = false;
+	struct io_event event;
+	struct thread *thread;
+	unsigned int i;
+	uint64_t number = 0;
+	int fds[RINGS];
+
+	for (i = 0; i < RINGS; i++)
+		fds[i] = stage_poll(rings->ctx[i], &iocbs[i]);
+	thread = thread_run(compact_often, &done);
+	while (!atomic_load(&done) && round_of_rings(rings, number))
+		number += PIECE;
+	thread_join(thread);
+	round_of_rings(rings, number);
+	for (i = 0; i < RINGS; i++) {
+		end_poll(fds[i]);
+		EXPECT_EQ(1, aio->getevents(rings->ctx[i], 1, 1, &event, NULL));
+		EXPECT_EVENT(&event, &iocbs[i], POLLIN);
+		EXPECT_EQ(0, ring_unread(rings->ctx[i]));
+	}
+	if (!moved(rings))
+		SKIP("the kernel had no reason to move a page");
+}
+
+#define MAKERS	   16
+#define LIFETIMES  2
+#define IN_A_BATCH 2
+
+static void *make_and_destroy(void *arg)
+{
+	aio_handle ctx[IN_A_BATCH];
+	unsigned int i, k;
+
+	(void)arg;
+	for (i = 0; i < LIFETIMES; i++) {
+		for (k = 0; k < IN_A_BATCH; k++)
+			ctx[k] = new_context(1);
+		for (k = 0; k < IN_A_BATCH; k++)
+			EXPECT_OK(aio->destroy(ctx[k]));
+	}
+	return NULL;
+}
+
+CASE(ring, migrate_teardown,
+     "rings are made and destroyed while pages are moved",
+     .clause = "ring.migrate.teardown", .needs = "compaction", .serial = true,
+     .time_limit = 60)
+{
+	struct thread *makers[MAKERS];
+	atomic_bool done = false;
+	struct thread *thread;
+	unsigned int i;
+
+	thread = thread_run(compact_often, &done);
+	for (i = 0; i < MAKERS; i++)
+		makers[i] = thread_run(make_and_destroy, NULL);
+	for (i = 0; i < MAKERS; i++)
+		thread_join(makers[i]);
+	thread_join(thread);
+	EXPECT_EQ(0, maps_named("/[aio]"));
+	EXPECT_WORKS(new_context(1), 1);
+}
+
+/* What move_pages(2) says of each page of the ring: its node, or an error. */
+static void move_ring_to(aio_handle ctx, int node)
+{
+	void *pages[] = { (void *)ctx, (char *)ctx + PAGE_SIZE };
+	int nodes[] = { node, node }, status[2];
+
+	/* it moves what is in the table of pages */
+	frame_of(ctx);
+	frame_of(ctx + PAGE_SIZE);
+	REQUIRE(!syscall(SYS_move_pages, 0, 2ul, pages, nodes, status, 0));
+	EXPECT_EQ(node, status[0]);
+	EXPECT_EQ(node, status[1]);
+}
+
+CASE(ring, migrate_nodes,
+     "a ring is moved from node to node with requests in flight",
+     .clause = "ring.migrate.nodes", .needs = "nodes2 eventfd")
+{
+	struct io_event *events = GUARDED_ARRAY(struct io_event, MID_EVENTS);
+	aio_handle ctx = new_context(MID_EVENTS);
+	struct iocb *iocb = GUARDED(struct iocb);
+	uint64_t number = 0;
+	unsigned int i;
+	int poll;
+
+	for (i = 0; i < NODE_ROUNDS; i++) {
+		poll = stage_poll(ctx, iocb);
+		stage_complete(ctx, PIECE, number);
+		move_ring_to(ctx, (int)(i + 1) % 2);
+		move_ring_to(ctx, (int)i % 2);
+		stage_complete(ctx, PIECE, number + PIECE);
+		end_poll(poll);
+		EXPECT_EQ(2 * PIECE + 1,
+			  aio->getevents(ctx, 2 * PIECE + 1, MID_EVENTS, events,
+					 NULL));
+		EXPECT_NUMBERED(events, 2 * PIECE, number);
+		EXPECT_EVENT(&events[2 * PIECE], iocb, POLLIN);
+		number += 2 * PIECE;
+	}
+}
