@@ -481,8 +481,10 @@ static void found_report(const struct kernel_report *report)
 		return;
 	snprintf(note, sizeof(note), "the kernel said, beside any case: %s",
 		 report->headline);
-	record_note(note);
-	if (report->blame != BLAME_FOREIGN || options->ours) {
+	if (report->blame == BLAME_FOREIGN && !options->ours) {
+		record_note(note);
+	} else {
+		record_failing_note(note);
 		kernel_log_guilty = true;
 		for (const char *line = report->text; *line;) {
 			snprintf(note, sizeof(note), "  %.*s",
@@ -999,9 +1001,12 @@ static void hunt(int orders, void (*handle)(char *line))
 	snprintf(note, sizeof(note),
 		 "no case alone leaves fs.aio-nr other than it was%s",
 		 options->ours ? ", so all of them together do" : "");
-	record_note(note);
-	if (options->ours && aio_nr_idle != before)
+	if (options->ours && aio_nr_idle != before) {
+		record_failing_note(note);
 		kernel_log_guilty = true;
+	} else {
+		record_note(note);
+	}
 }
 
 static void forget_past(void)

@@ -283,7 +283,7 @@ void record_outcome(const struct item *item, const struct verdict *verdict)
 	put_json(&json);
 }
 
-void record_note(const char *text)
+static void put_note(const char *text, bool fails)
 {
 	struct json json = { 0 };
 
@@ -294,7 +294,19 @@ void record_note(const char *text)
 	json_begin(&json);
 	json_string(&json, "type", "note");
 	json_string(&json, "text", text);
+	if (fails)
+		json_bool(&json, "fails", true);
 	put_json(&json);
+}
+
+void record_note(const char *text)
+{
+	put_note(text, false);
+}
+
+void record_failing_note(const char *text)
+{
+	put_note(text, true);
 }
 
 void record_end(const unsigned int counts[OUTCOME_COUNT], double seconds,

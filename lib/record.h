@@ -22,6 +22,8 @@ void record_plan(unsigned int total);
 void record_start(const struct item *item);
 void record_outcome(const struct item *item, const struct verdict *verdict);
 void record_note(const char *text);
+/* the run fails for what it says, though no item can be blamed */
+void record_failing_note(const char *text);
 void record_end(const unsigned int counts[OUTCOME_COUNT], double seconds,
 		const char *why_incomplete);
 /* record_failed() - whether a record could not be written: nobody reads. */
