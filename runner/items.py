@@ -93,19 +93,19 @@ class Outcome:
     @classmethod
     def from_record(cls, record: Record) -> "Outcome":
         """An outcome from its record; what is missing or odd in it is tolerated."""
-        outcome, reason = record.get("outcome"), _text(record.get("reason"))
+        outcome, reason = record.get("outcome"), printable(record.get("reason"))
         if outcome not in OUTCOMES:
             outcome, reason = "broken", f"the executor says {outcome!r:.40}"
         return cls(
-            key=Key(*(_text(record.get(part)) for part in Key._fields)),
+            key=Key(*(printable(record.get(part)) for part in Key._fields)),
             outcome=outcome,
-            kind=_text(record.get("kind")),
+            kind=printable(record.get("kind")),
             reason=reason,
             seconds=_number(record.get("seconds")),
             seq=int(_number(record.get("seq"), -1)),
             round=int(_number(record.get("round"), 1)),
-            clause=_text(record.get("clause")),
-            by=_text(record.get("by")),
+            clause=printable(record.get("clause")),
+            by=printable(record.get("by")),
             diagnostics=_lines(record.get("diagnostics")),
             output=_lines(record.get("output")),
             kernel_log=_lines(record.get("kernel_log")),
@@ -168,7 +168,7 @@ def exit_status(counts: Mapping[str, int]) -> int:
     return 2 if counts.get("broken") else 0
 
 
-def _text(value: Any) -> str:
+def printable(value: Any) -> str:
     """Text that a terminal can be given, whatever came."""
     text = value if isinstance(value, str) else "" if value is None else str(value)
     if text.isprintable():
@@ -185,4 +185,4 @@ def _number(value: Any, default: float = 0.0) -> float:
 def _lines(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         return ()
-    return tuple(_text(part) for line in value for part in str(line).splitlines())
+    return tuple(printable(part) for line in value for part in str(line).splitlines())

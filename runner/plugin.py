@@ -18,7 +18,8 @@ import pytest
 
 from . import ROOT
 from .executor import Executor, ExecutorError, Order
-from .items import BAD, Case, Key, Outcome, Pattern, Record, exit_status, select
+from .items import BAD, Case, Key, Outcome, Pattern, Record
+from .items import exit_status, printable, select
 from .options import Options, from_pytest, add_to_pytest
 from .progress import Display, Estimate, display
 from .store import Before, Index, Run, RunWriter, Store
@@ -108,7 +109,8 @@ class CaseSession:
         self._executor: Optional[Executor] = None
         self._catalogue: Optional[Catalogue] = None
         self._by_file: dict[Path, list[Case]] = {}
-        self._reported: set[Key] = set()
+        self._reported: dict[Key, bool] = {}
+        self.guilt: list[str] = []
 
     # Collection
 
@@ -259,8 +261,10 @@ class CaseSession:
                 if record["type"] == "start":
                     screen.start(Outcome.from_record(record).key)
                 elif record["type"] == "note":
-                    self.notes.append(str(record.get("text")))
-                    screen.note(self.notes[-1])
+                    text = printable(record.get("text"))
+                    if record.get("fails") is True:
+                        self.guilt.append(text)
+                    screen.note(text)
                 elif record["type"] == "end":
                     end = record
                 elif record["type"] == "outcome":
@@ -278,10 +282,12 @@ class CaseSession:
 
     def _report(self, item: CaseItem, outcome: Outcome) -> None:
         """Tell pytest. Of several rounds it hears the first bad one, or the last."""
+        bad = outcome.outcome in BAD
         last = outcome.round >= (self.options.get("repeat") or 1)
-        if item.key in self._reported or not (last or outcome.outcome in BAD):
+        told_as = self._reported.get(item.key)
+        if told_as or told_as is bad or not (bad or last):
             return
-        self._reported.add(item.key)
+        self._reported[item.key] = bad
         told, when = TOLD[outcome.outcome]
         path, line, _ = item.location
         representation: Any = None
@@ -316,6 +322,8 @@ class CaseSession:
 
     def status(self) -> int:
         """The exit status that the outcomes ask for."""
+        if self.guilt:
+            return 1
         return exit_status(Summary(self.outcomes).counts)
 
     def close(self) -> None:
@@ -427,5 +435,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     summary = Summary(cases.outcomes, cases.before)
     for line in summary.lines():
         terminalreporter.write_line(line, bold=not line.startswith(" "))
+    for text in cases.guilt:
+        terminalreporter.write_line(f"the run fails for: {text}", red=True)
     terminalreporter.write_line(summary.total())
     terminalreporter.write_line(f"results: {os.path.relpath(cases.run.folder)}")

@@ -10,6 +10,8 @@ a list of words:
     refuse      no start: a message and status 2
     mute        no `run` record, ever
     forget      `end` comes without the outcomes
+    guilt       a note for which the run fails
+    twice       what was run is run again, and fails
 
 The last segment of a case's id says what becomes of it: an outcome, the kind of a
 failure, or `die` (the executor is killed), `stall` (it says nothing any more), `odd`
@@ -70,7 +72,7 @@ def catalogue():
 def outcome_of(case, round_):
     """What becomes of a case, as fields of its outcome."""
     word = case.rpartition(".")[2].partition("_")[0]
-    if word == "flap":
+    if word == "flap" or "twice" in WORDS:
         word = "fail" if round_ == 2 else "pass"
     if word in KINDS:
         return {"outcome": "fail", "kind": word}
@@ -161,6 +163,8 @@ def go(queue, repeat, stopped):
         say("weather", text="fine")
         say("outcome", seq=999, id="nobody", flavour="raw", device="loop")
         say("note", text="a note from the executor")
+    if "guilt" in WORDS:
+        say("note", text="the kernel said, beside any case: BUG", fails=True)
     counts: dict[str, int] = {}
     for round_ in range(1, repeat + 1):
         for seq, case, flavour, device in queue:
@@ -173,6 +177,8 @@ def go(queue, repeat, stopped):
             else:
                 outcome = run(int(seq), case, flavour, device, round_)
             counts[outcome] = counts.get(outcome, 0) + 1
+    for seq, case, flavour, device in queue if "twice" in WORDS else ():
+        run(int(seq), case, flavour, device, repeat + 1)
     complete = not stopped and "forget" not in WORDS
     say(
         "end",

@@ -82,7 +82,8 @@ def test_plain_output(verdicts: tuple[Suite, Result]) -> None:
     assert re.search(r"^\[ 1/10\] pass +0\.001s  v\.pass\[raw-loop\]$", out, re.M)
     assert "fail      0.001s  v.kernel[raw-loop]  kernel: v.kernel was told to" in out
     for line in (
-        "kernel log:\n    WARNING: at fs/aio.c:1\nclause clause.v.kernel\ncase cases/verdict.c",
+        "kernel log:\n    WARNING: at fs/aio.c:1\nclause clause.v.kernel\n",
+        "case cases/verdict.c:19\n",
         "io_setup(0, 0x0) = 0, expected EINVAL\nand more\noutput:\n    some output\n",
         "again: runner/aioabi run --flavour raw ",
         " 'v.fail[raw-loop]'\n",
@@ -196,6 +197,22 @@ def test_rounds(suite: Suite) -> None:
     assert "1 failed, 1 passed" in result.out.splitlines()[-1]
     assert "v.flap[raw-loop]  2 pass, 1 fail" in result.out
     assert len(suite.last().outcomes()) == 6
+
+
+def test_repeated_on_suspicion(suite: Suite) -> None:
+    """The executor may run an item again that it suspects: the worse counts."""
+    result = suite("run", "--flavour", "raw", "--", "--lf", fake="twice")
+    assert result.status == 1
+    assert "v.pass[raw-loop]  1 pass, 1 fail" in result.out
+    assert "FAIL cases/verdict.c::v.pass[raw-loop]" in result.out
+
+
+def test_guilt_without_an_item(suite: Suite) -> None:
+    """What no item can be blamed for fails the run all the same."""
+    result = suite("run", fake="guilt")
+    assert result.status == 1
+    assert "note: the kernel said, beside any case: BUG" in result.out
+    assert "fails for: the kernel said, beside any case: BUG" in result.out
 
 
 def test_changes_are_told(suite: Suite) -> None:
