@@ -15,6 +15,7 @@ from rich.text import Text
 
 from . import ROOT
 from .items import OUTCOMES, Outcome, Pattern, select
+from .lab.cli import lab
 from .options import Options, click_options, default_results
 from .progress import STYLES
 from .store import Index, Run, Store, StoreError
@@ -218,6 +219,9 @@ def _show(console: Console, outcome: Outcome, full: bool) -> None:
     if full or outcome.outcome in ("fail", "fixed", "broken"):
         for text in details(outcome) if outcome.outcome != "pass" else ():
             console.print(Text(f"    {text}"))
+
+
+cli.add_command(lab)
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ that asking twice costs nothing.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -16,10 +15,12 @@ import re
 import shutil
 import subprocess
 import time
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
+
+from ..archive import locked
+from .sources import LabError, Say, Source, cache_dir
 
 CONFIG_DIR = Path(__file__).with_name("config")
 PROFILES = {
@@ -39,21 +40,6 @@ _REPEATABLE = (
 )
 _MAKE_FLAGS: dict[str, tuple[str, ...]] = {"gcov": ("GCOV_PROFILE_aio.o=y",)}
 
-Say = Callable[[str], None]
-
-
-class LabError(Exception):
-    """The lab cannot do what was asked; the message says why."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A kernel tree and, when its content is known by a name, that name."""
-
-    path: Path
-    version: str
-    identity: str | None
-
 
 @dataclass(frozen=True)
 class Image:
@@ -71,24 +57,6 @@ class Image:
     cached: bool
 
 
-def cache_dir() -> Path:
-    """Return the directory that holds sources, objects and images."""
-    root = os.environ.get("AIOABI_CACHE")
-    if root:
-        return Path(root) / "lab"
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "aioabi" / "lab"
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path``: one build in a directory at a time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
 def make_environment() -> dict[str, str]:
     """Return the environment of every compiler run of the lab."""
     environment = {**os.environ, "LC_ALL": "C"}
@@ -101,57 +69,6 @@ def make_environment() -> dict[str, str]:
 def compiler() -> str:
     """Return the compiler command: through ccache where that is installed."""
     return "ccache gcc" if shutil.which("ccache") else "gcc"
-
-
-def tree_source(tree: Path) -> Source:
-    """Return the kernel tree of the user's own at ``tree``."""
-    tree = tree.resolve()
-    if not (tree / "fs/aio.c").is_file():
-        raise LabError(f"{tree} is no kernel tree: it has no fs/aio.c")
-    if (tree / ".config").exists() or (tree / "include/config").exists():
-        raise LabError(f"{tree} was built in place: run `make mrproper` there first")
-    return Source(tree, _tree_version(tree), None)
-
-
-def debian_source(version: str, tarball: Path, identity: str, say: Say) -> Source:
-    """Return Debian's linux-source ``version``, unpacked from ``tarball`` once."""
-    root = cache_dir() / "src"
-    place = root / f"linux-source-{identity}"
-    with locked(root / f"{version}.lock"):
-        if not place.is_dir():
-            say(f"unpacking {tarball.name}")
-            fresh = root / f"unpack.{os.getpid()}"
-            fresh.mkdir(parents=True)
-            try:
-                command = ["tar", "-xf", str(tarball), "-C", str(fresh)]
-                subprocess.run(command, check=True)
-                (only,) = fresh.iterdir()
-                only.rename(place)
-            except subprocess.CalledProcessError as error:
-                raise LabError(f"{tarball} cannot be unpacked") from error
-            finally:
-                shutil.rmtree(fresh)
-    return Source(place, version, identity)
-
-
-def installed_source(version: str, say: Say) -> Source:
-    """Return linux-source ``version`` as the host has it in /usr/src."""
-    tarball = Path(f"/usr/src/linux-source-{version}.tar.xz")
-    if not tarball.is_file():
-        raise LabError(f"no {tarball}: apt-get install linux-source-{version}")
-    query = ["dpkg-query", "-W", "-f", "${Version}", f"linux-source-{version}"]
-    found = subprocess.run(query, capture_output=True, text=True, check=False)
-    identity = found.stdout.strip() or hashlib.sha256(tarball.read_bytes()).hexdigest()
-    return debian_source(version, tarball, identity.replace("/", "_"), say)
-
-
-def _tree_version(tree: Path) -> str:
-    text = (tree / "Makefile").read_text(encoding="utf-8")
-    found = {
-        name: re.search(rf"^{name} = *(\S*)$", text, re.MULTILINE)
-        for name in ("VERSION", "PATCHLEVEL")
-    }
-    return ".".join(match.group(1) if match else "0" for match in found.values())
 
 
 def fragment(profile: str) -> str:
@@ -269,10 +186,10 @@ class Builder:
         key = self.key()
         place = cache_dir() / "images" / f"{self.source.version}-{self.profile}-{key}"
         if self.source.identity and (place / "image.json").exists():
-            return self._load(place)
+            return self.load(place)
         with locked(self.objects.with_suffix(".lock")):
             if self.source.identity and (place / "image.json").exists():
-                return self._load(place)
+                return self.load(place)
             begun = time.monotonic()
             self.configure()
             self.say(f"building {self.source.version} {self.profile}: {self.log}")
@@ -299,10 +216,11 @@ class Builder:
         if place.exists():
             shutil.rmtree(place)
         fresh.rename(place)
-        return self._load(place, cached=False)
+        return self.load(place, cached=False)
 
     @staticmethod
-    def _load(place: Path, cached: bool = True) -> Image:
+    def load(place: Path, cached: bool = True) -> Image:
+        """Return the image that is kept in the folder ``place``."""
         facts: dict[str, Any] = json.loads((place / "image.json").read_text())
         return Image(
             version=facts["version"],
@@ -330,11 +248,9 @@ def build(
     return Builder(source, profile, count, say).build()
 
 
-def images() -> Sequence[dict[str, object]]:
-    """Return the facts of every image in the cache, newest last."""
+def images() -> list[Image]:
+    """Return every image in the cache, the latest last."""
     found = sorted(
         (cache_dir() / "images").glob("*/image.json"), key=lambda p: p.stat().st_mtime
     )
-    return [
-        {**asdict(Builder._load(path.parent)), "place": path.parent} for path in found
-    ]
+    return [Builder.load(path.parent) for path in found]

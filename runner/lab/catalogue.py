@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import shutil
 import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +19,14 @@ from pathlib import Path
 from typing import Iterator, Sequence
 
 from . import operators
-from .build import Say, cache_dir, locked
+from ..archive import locked
 from .csource import Source
 from .relink import Linker
+from .sources import Say, cache_dir
 
 USABLE, REFUSED, EQUAL = "usable", "refused", "equal"
 # Adding 1 to the name's generation makes every catalogue be built again.
-_GENERATION = 1
+_GENERATION = 2
 # What a person would be told by the compiler is no bug that lives long.
 _WARNINGS = ("-Wuninitialized", "-Wmaybe-uninitialized", "-Wreturn-type")
 
@@ -156,8 +158,8 @@ class Catalogue:
                 digest = ""
                 if made.path and not self._warnings(made.messages) - usual:
                     digest = made.digest()
-                for left in (out, out.with_suffix(".c")):
-                    left.unlink(missing_ok=True)
+                out.unlink(missing_ok=True)
+                shutil.rmtree(out.with_suffix(".d"))
                 state = USABLE if digest else REFUSED
                 return replace(mutant, state=state, digest=digest)
 

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
 
-from .build import Image, LabError, cache_dir, locked, make_environment
+from ..archive import locked
+from .build import Image, make_environment
+from .sources import LabError, cache_dir
 
 UNIT = "fs/aio.o"
 _LAST_LINKED = ("init/version-timestamp.o", ".vmlinux.export.o")
@@ -104,8 +106,9 @@ class Linker:
         The text claims the name of the file it replaces, so that an object
         does not depend on where it was made.
         """
-        out.parent.mkdir(parents=True, exist_ok=True)
-        source = out.with_suffix(".c")
+        place = out.with_suffix(".d")
+        place.mkdir(parents=True, exist_ok=True)
+        source = place / "aio.c"  # the object holds this name
         prelude, line = self._prelude()
         flags = [*extra]
         if text.startswith(prelude):
