@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -183,6 +184,21 @@ void stage_ring_at(aio_handle ctx, unsigned int place)
 		stage_reap(ctx, 1, &event);
 	}
 	STAGE_EQ(place, ring_of(ctx)->head);
+}
+
+void let_worker_look(void)
+{
+	static aio_handle ctx;
+	static int fd = -1;
+	struct io_event event;
+	struct iocb iocb;
+
+	if (!ctx) {
+		ctx = new_context(1);
+		fd = keep(memfd_create("aioabi", MFD_CLOEXEC));
+	}
+	stage_submit(ctx, prep_fsync(&iocb, fd));
+	stage_reap(ctx, 1, &event);
 }
 
 /* --- what is undone at the end --- */

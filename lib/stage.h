@@ -41,6 +41,14 @@ void end_poll(int eventfd);
 void stage_events(unsigned long ctx, unsigned int n, struct iocb *iocbs);
 /* stage_ring_at() - turn an empty ring on until head and tail stand there. */
 void stage_ring_at(unsigned long ctx, unsigned int place);
+/*
+ * let_worker_look() - let the kernel do what wake-ups of POLLs left to it.
+ *
+ * A kernel worker looks after plain wake-ups. A sync is work of the same queue,
+ * done after what the same CPU has queued before: who is pinned to a CPU and
+ * has seen the event of a sync knows that the worker has looked. Needs memfd.
+ */
+void let_worker_look(void);
 
 /* prep_*() - an iocb from scratch, aio_data its own address. Gives it. */
 struct iocb *prep_read(struct iocb *iocb, int fd, void *buf, size_t len,

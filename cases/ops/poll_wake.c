@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -61,26 +60,6 @@ static void drain(int fd)
 static void wake_plainly(int peer)
 {
 	REQUIRE(!shutdown(peer, SHUT_WR));
-}
-
-/*
- * A kernel worker looks after plain wake-ups. A sync is work of the same
- * queue, and done after what this CPU has queued before: pinned to a CPU, who
- * has seen its event knows that the worker has looked.
- */
-static void let_worker_look(void)
-{
-	static aio_handle ctx;
-	static int fd = -1;
-	struct io_event event;
-	struct iocb iocb;
-
-	if (!ctx) {
-		ctx = new_context(1);
-		fd = keep(memfd_create("aioabi", MFD_CLOEXEC));
-	}
-	stage_submit(ctx, prep_fsync(&iocb, fd));
-	stage_reap(ctx, 1, &event);
 }
 
 CASE(ops, poll_mismatch_pipe, "data does not complete who waits for another",
