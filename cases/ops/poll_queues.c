@@ -225,10 +225,11 @@ CASE(ops, poll_two_queues_race,
 		.start.n = 2,
 		.end.n = 2,
 	};
+	struct thread *writer;
 	long result;
 	int i;
 
-	thread_run(write_each_round, &race);
+	writer = thread_run(write_each_round, &race);
 	for (i = 0; i < ROUNDS; i++) {
 		prep_poll(iocb, race.fd, POLLIN);
 		meet(&race.start);
@@ -244,5 +245,6 @@ CASE(ops, poll_two_queues_race,
 		/* 0: it was cancelled before the kernel had looked */
 		EXPECT_TRUE(event->res == 0 || event->res & POLLIN);
 	}
+	thread_join(writer);
 	EXPECT_EQ(0, ring_unread(ctx));
 }
