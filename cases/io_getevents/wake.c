@@ -1,0 +1,574 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * When a waiter is woken: by the event that makes its number, and by no other.
+ *
+ * A wake-up that is lost hangs a program for good; one too many costs a
+ * reaper a context switch for every event, which is what min_nr is there to
+ * save.
+ */
+#include "case.h"
+
+#define HOUR	   (3600 * 1000L)
+#define LIMIT_MANY 60
+
+/* n POLLs in flight, and the eventfds that end them. */
+static void stage_polls(aio_handle ctx, unsigned int n, struct iocb *iocbs,
+			int *fds)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		fds[i] = stage_poll(ctx, &iocbs[i]);
+}
+
+/* The sleeps of a waiter that is asleep again, if it was woken at all. */
+static long sleeps_of(struct waiter *waiter)
+{
+	ASSERT_TRUE(waiter_asleep(waiter));
+	return waiter_slept(waiter);
+}
+
+static void expect_nth_wakes(unsigned int n, struct timespec *timeout)
+{
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, n);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, n);
+	aio_handle ctx = new_context(n);
+	struct waiter *waiter;
+	unsigned int i;
+	int fds[8];
+
+	stage_polls(ctx, n, iocbs, fds);
+	waiter = waiter_run(ctx, n, n, events, timeout);
+	for (i = 0; i < n; i++) {
+		ASSERT_TRUE(waiter_asleep(waiter));
+		end_poll(fds[i]);
+	}
+	ASSERT_EQ(n, waiter_result(waiter));
+	for (i = 0; i < n; i++)
+		EXPECT_EVENT(&events[i], &iocbs[i], POLLIN);
+}
+
+CASE(io_getevents, wake_nth, "a waiter for n returns with the n-th event",
+     .clause = "io_getevents.wake.nth", .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	expect_nth_wakes(1, NULL);
+	expect_nth_wakes(2, NULL);
+	expect_nth_wakes(5, NULL);
+}
+
+CASE(io_getevents, wake_nth_with_timeout,
+     "a waiter for n with an hour's time-out returns with the n-th event",
+     .clause = "io_getevents.wake.nth", .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	struct timespec hour = millis(HOUR);
+
+	expect_nth_wakes(1, &hour);
+	expect_nth_wakes(3, &hour);
+}
+
+CASE(io_getevents, wake_nth_room_for_more,
+     "a waiter for n with room for more returns with the n-th, too",
+     .clause = "io_getevents.wake.nth", .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	enum { MIN_NR = 2, NR = 5 };
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, NR);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, NR);
+	aio_handle ctx = new_context(NR);
+	struct waiter *waiter;
+	int fds[NR];
+
+	stage_polls(ctx, NR, iocbs, fds);
+	waiter = waiter_run(ctx, MIN_NR, NR, events, NULL);
+	ASSERT_TRUE(waiter_asleep(waiter));
+	end_poll(fds[0]);
+	ASSERT_TRUE(waiter_asleep(waiter));
+	end_poll(fds[1]);
+	EXPECT_EQ(MIN_NR, waiter_result(waiter));
+}
+
+/*
+ * The eventfd is raised once and ends all the requests on it, one after the
+ * other, as an interrupt does with the requests of a disk.
+ */
+CASE(io_getevents, wake_by_burst,
+     "requests that end in one go wake a waiter for all of them",
+     .clause = "io_getevents.wake.nth", .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	enum { N = 16 };
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, N);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, N);
+	aio_handle ctx = new_context(N);
+	int fd = open_eventfd(0, 0);
+	struct waiter *waiter;
+	unsigned int i;
+
+	for (i = 0; i < N; i++)
+		stage_submit(ctx, prep_poll(&iocbs[i], fd, POLLIN));
+	waiter = waiter_run(ctx, N, N, events, NULL);
+	ASSERT_TRUE(waiter_asleep(waiter));
+	end_poll(fd);
+	ASSERT_EQ(N, waiter_result(waiter));
+	for (i = 0; i < N; i++)
+		EXPECT_TRUE(find_event(events, N, &iocbs[i]));
+}
+
+CASE(io_getevents, wake_batched,
+     "a waiter for n sleeps through the n - 1 events before",
+     .clause = "io_getevents.wake.batched",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	enum { N = 5 };
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, N);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, N);
+	aio_handle ctx = new_context(N);
+	struct waiter *waiter;
+	unsigned int i;
+	int fds[N];
+	long sleeps;
+
+	stage_polls(ctx, N, iocbs, fds);
+	waiter = waiter_run(ctx, N, N, events, NULL);
+	sleeps = sleeps_of(waiter);
+	for (i = 0; i < N - 1; i++) {
+		end_poll(fds[i]);
+		EXPECT_EQ(sleeps, sleeps_of(waiter));
+		EXPECT_EQ(i + 1, ring_unread(ctx));
+	}
+	end_poll(fds[i]);
+	EXPECT_EQ(N, waiter_result(waiter));
+}
+
+CASE(io_getevents, wake_each, "every event wakes the waiter, which stores it",
+     .clause = "io_getevents.wake.each", .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	enum { N = 4 };
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, N);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, N);
+	aio_handle ctx = new_context(N);
+	struct waiter *waiter;
+	unsigned int i;
+	int fds[N];
+	long sleeps;
+
+	stage_polls(ctx, N, iocbs, fds);
+	waiter = waiter_run(ctx, N, N, events, NULL);
+	sleeps = sleeps_of(waiter);
+	for (i = 0; i < N - 1; i++) {
+		end_poll(fds[i]);
+		EXPECT_EQ(++sleeps, sleeps_of(waiter));
+		EXPECT_EVENT(&events[i], &iocbs[i], POLLIN);
+		EXPECT_EQ(0, ring_unread(ctx));
+	}
+	end_poll(fds[i]);
+	EXPECT_EQ(N, waiter_result(waiter));
+}
+
+/* Waiters for 1, 2 and 3, begun in this order, and 6 events in all. */
+static void expect_all_served(const unsigned int order[3])
+{
+	enum { WAITERS = 3, N = 1 + 2 + 3 };
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, N);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, N);
+	aio_handle ctx = new_context(N);
+	struct waiter *waiters[WAITERS];
+	unsigned int i, room = 0;
+	int fds[N];
+
+	stage_polls(ctx, N, iocbs, fds);
+	for (i = 0; i < WAITERS; i++) {
+		waiters[i] = waiter_run(ctx, order[i], order[i], &events[room],
+					NULL);
+		room += order[i];
+		ASSERT_TRUE(waiter_asleep(waiters[i]));
+	}
+	for (i = 0; i < N; i++)
+		end_poll(fds[i]);
+	for (i = 0; i < WAITERS; i++)
+		EXPECT_EQ(order[i], waiter_result(waiters[i]));
+	for (i = 0; i < N; i++)
+		EXPECT_EVENT(find_event(events, N, &iocbs[i]), &iocbs[i],
+			     POLLIN);
+	EXPECT_EQ(0, ring_unread(ctx));
+}
+
+CASE(io_getevents, wake_several,
+     "waiters for different numbers all get theirs, and no event goes to two",
+     .clause = "io_getevents.wake.several",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	expect_all_served((const unsigned int[]){ 1, 2, 3 });
+	expect_all_served((const unsigned int[]){ 3, 2, 1 });
+	expect_all_served((const unsigned int[]){ 2, 3, 1 });
+}
+
+/* Whichever of the two stands first in the queue, the other must not matter. */
+static void expect_small_one_woken(bool small_first)
+{
+	enum { LARGE = 3, N = 1 + LARGE };
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, N);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, N);
+	struct waiter *small = NULL, *large;
+	aio_handle ctx = new_context(N);
+	unsigned int i;
+	int fds[N];
+
+	stage_polls(ctx, N, iocbs, fds);
+	if (small_first) {
+		small = waiter_run(ctx, 1, 1, events, NULL);
+		ASSERT_TRUE(waiter_asleep(small));
+	}
+	large = waiter_run(ctx, LARGE, LARGE, events + 1, NULL);
+	ASSERT_TRUE(waiter_asleep(large));
+	if (!small_first) {
+		small = waiter_run(ctx, 1, 1, events, NULL);
+		ASSERT_TRUE(waiter_asleep(small));
+	}
+	end_poll(fds[0]);
+	if (contract_in_force("io_getevents.wake.batched")) {
+		ASSERT_EQ(1, waiter_result(small));
+		EXPECT_EVENT(&events[0], &iocbs[0], POLLIN);
+	}
+	for (i = 1; i < N; i++)
+		end_poll(fds[i]);
+	EXPECT_EQ(1, waiter_result(small));
+	EXPECT_EQ(LARGE, waiter_result(large));
+}
+
+CASE(io_getevents, wake_several_small_one,
+     "a waiter whose number is reached is woken, wherever it stands in line",
+     .clause = "io_getevents.wake.several",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	expect_small_one_woken(true);
+	expect_small_one_woken(false);
+}
+
+/*
+ * One event can serve only one of them. That the other was woken as well shows
+ * in the count of its sleeps.
+ */
+CASE(io_getevents, wake_all_enough,
+     "one completion wakes every waiter whose number is reached",
+     .clause = "io_getevents.wake.all_enough",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	enum { WAITERS = 3 };
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, WAITERS);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, WAITERS);
+	aio_handle ctx = new_context(WAITERS);
+	struct waiter *waiters[WAITERS];
+	unsigned int i, served = 0;
+	long sleeps[WAITERS];
+	int fds[WAITERS];
+
+	stage_polls(ctx, WAITERS, iocbs, fds);
+	for (i = 0; i < WAITERS; i++) {
+		waiters[i] = waiter_run(ctx, 1, 1, &events[i], NULL);
+		sleeps[i] = sleeps_of(waiters[i]);
+	}
+	end_poll(fds[0]);
+	WAIT_FOR(!ring_unread(ctx));
+	for (i = 0; i < WAITERS; i++) {
+		WAIT_FOR(waiter_done(waiters[i]) ||
+			 waiter_slept(waiters[i]) > sleeps[i]);
+		if (waiter_asleep(waiters[i]))
+			EXPECT_GE(sleeps[i] + 1, waiter_slept(waiters[i]));
+		served += waiter_done(waiters[i]);
+	}
+	EXPECT_EQ(1, served);
+
+	end_poll(fds[1]);
+	end_poll(fds[2]);
+	for (i = 0; i < WAITERS; i++)
+		EXPECT_EQ(1, waiter_result(waiters[i]));
+	for (i = 0; i < WAITERS; i++)
+		EXPECT_TRUE(find_event(events, WAITERS, &iocbs[i]));
+}
+
+/* The waiter sleeps with head near the ring's end; tail goes round it. */
+static void expect_wrapped_wake(unsigned int before_end, unsigned int n)
+{
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, n);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, n);
+	bool batched = contract_in_force("io_getevents.wake.batched");
+	aio_handle ctx = new_context(n);
+	struct waiter *waiter;
+	unsigned int i;
+	int fds[8];
+	long sleeps;
+
+	stage_ring_at(ctx, ring_of(ctx)->nr - before_end);
+	stage_polls(ctx, n, iocbs, fds);
+	waiter = waiter_run(ctx, n, n, events, NULL);
+	sleeps = sleeps_of(waiter);
+	for (i = 0; i < n - 1; i++) {
+		end_poll(fds[i]);
+		sleeps += !batched;
+		EXPECT_EQ(sleeps, sleeps_of(waiter));
+	}
+	end_poll(fds[i]);
+	ASSERT_EQ(n, waiter_result(waiter));
+	for (i = 0; i < n; i++)
+		EXPECT_EVENT(&events[i], &iocbs[i], POLLIN);
+}
+
+CASE(io_getevents, wake_wrapped,
+     "the n-th event wakes a waiter although tail went round the ring's end",
+     .clause = "io_getevents.wake.wrapped",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	expect_wrapped_wake(1, 1);
+	expect_wrapped_wake(1, 3);
+	expect_wrapped_wake(2, 2);
+	expect_wrapped_wake(3, 5);
+}
+
+CASE(io_getevents, wake_raised_min,
+     "a waiter that stored some is woken at the rest",
+     .clause = "io_getevents.wake.raised_min",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	enum { STORED = 2, REST = 2, N = STORED + REST };
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, N);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, N);
+	bool batched = contract_in_force("io_getevents.wake.batched");
+	aio_handle ctx = new_context(N);
+	struct waiter *waiter;
+	unsigned int i;
+	long sleeps;
+	int fds[REST];
+
+	stage_events(ctx, STORED, iocbs);
+	stage_polls(ctx, REST, &iocbs[STORED], fds);
+	waiter = waiter_run(ctx, N, N, events, NULL);
+	sleeps = sleeps_of(waiter);
+	EXPECT_EQ(0, ring_unread(ctx));
+	end_poll(fds[0]);
+	EXPECT_EQ(sleeps + !batched, sleeps_of(waiter));
+	end_poll(fds[1]);
+	ASSERT_EQ(N, waiter_result(waiter));
+	for (i = 0; i < N; i++)
+		EXPECT_EVENT(&events[i], &iocbs[i], POLLIN);
+}
+
+CASE(io_getevents, wake_taken,
+     "a waiter that finds its event taken sleeps, and is woken by the next",
+     .clause = "io_getevents.wake.taken", .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	enum { WAITERS = 2 };
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, WAITERS);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, WAITERS);
+	aio_handle ctx = new_context(WAITERS);
+	struct waiter *waiters[WAITERS], *other;
+	unsigned int i, first;
+	int fds[WAITERS];
+
+	stage_polls(ctx, WAITERS, iocbs, fds);
+	for (i = 0; i < WAITERS; i++) {
+		waiters[i] = waiter_run(ctx, 1, 1, &events[i], NULL);
+		ASSERT_TRUE(waiter_asleep(waiters[i]));
+	}
+	end_poll(fds[0]);
+	WAIT_FOR(waiter_done(waiters[0]) || waiter_done(waiters[1]));
+	first = waiter_done(waiters[0]) ? 0 : 1;
+	other = waiters[!first];
+	EXPECT_EVENT(&events[first], &iocbs[0], POLLIN);
+	ASSERT_TRUE(waiter_asleep(other));
+
+	end_poll(fds[1]);
+	EXPECT_EQ(1, waiter_result(other));
+	EXPECT_EQ(1, waiter_result(waiters[first]));
+	EXPECT_EVENT(&events[!first], &iocbs[1], POLLIN);
+}
+
+/*
+ * A reaper for one event is stopped while it copies it, so that the waiter,
+ * woken by the second event, comes too late for the first.
+ */
+CASE(io_getevents, wake_taken_part,
+     "a waiter that finds part of its events taken waits for as many more",
+     .clause = "io_getevents.wake.taken", .flavours = RAW | LIBAIO | PGETEVENTS,
+     .needs = "userfaultfd")
+{
+	enum { N = 3, MIN_NR = 2 };
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, N);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, MIN_NR);
+	struct io_event *trapped = io_buffer(PAGE_SIZE);
+	struct trap *trap = trap_set(trapped, PAGE_SIZE);
+	aio_handle ctx = new_context(N);
+	struct waiter *waiter, *thief;
+	int fds[N];
+	long sleeps;
+
+	if (!contract_in_force("io_getevents.wake.batched"))
+		SKIP("the first event would wake the waiter");
+	stage_polls(ctx, N, iocbs, fds);
+	waiter = waiter_run(ctx, MIN_NR, MIN_NR, events, NULL);
+	sleeps = sleeps_of(waiter);
+	end_poll(fds[0]);
+	thief = waiter_run(ctx, 1, 1, trapped, NULL);
+	trap_wait(trap);
+	end_poll(fds[1]);
+	/* woken, it goes to sleep on the lock that the thief holds */
+	WAIT_FOR(waiter_slept(waiter) > sleeps);
+	ASSERT_TRUE(waiter_asleep(waiter));
+	trap_release(trap, NULL);
+	ASSERT_EQ(1, waiter_result(thief));
+	EXPECT_EVENT(trapped, &iocbs[0], POLLIN);
+
+	WAIT_FOR(!ring_unread(ctx));
+	ASSERT_TRUE(waiter_asleep(waiter));
+	end_poll(fds[2]);
+	ASSERT_EQ(MIN_NR, waiter_result(waiter));
+	EXPECT_EVENT(&events[0], &iocbs[1], POLLIN);
+	EXPECT_EVENT(&events[1], &iocbs[2], POLLIN);
+}
+
+/* --- no wake-up is lost, whenever the event comes --- */
+
+struct chase {
+	aio_handle ctx;
+	struct meeting meeting;
+	unsigned int rounds;
+	long min_nr;
+};
+
+static void *chased(void *arg)
+{
+	struct chase *chase = arg;
+	struct io_event events[2];
+	unsigned int i;
+
+	for (i = 0; i < chase->rounds; i++) {
+		meet(&chase->meeting);
+		EXPECT_EQ(chase->min_nr,
+			  aio->getevents(chase->ctx, chase->min_nr,
+					 chase->min_nr, events, NULL));
+		meet(&chase->meeting);
+	}
+	return NULL;
+}
+
+static void spin(long ns)
+{
+	int64_t until = now_ns() + ns;
+
+	while (now_ns() < until)
+		;
+}
+
+/*
+ * The events come at every moment of the way to sleep, between the last look
+ * at the ring and the sleep included. What is lost there hangs the case.
+ */
+static void expect_none_lost(long min_nr, unsigned int rounds)
+{
+	enum { STEPS = 40, STEP_NS = 100 };
+	struct chase chase = { .meeting = { .n = 2 },
+			       .rounds = rounds,
+			       .min_nr = min_nr };
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, min_nr);
+	int fds[2] = { open_eventfd(0, 0), open_eventfd(0, 0) };
+	struct thread *thread;
+	unsigned int i;
+	long n;
+
+	chase.ctx = new_context(64);
+	thread = thread_run(chased, &chase);
+	for (i = 0; i < rounds; i++) {
+		for (n = 0; n < min_nr; n++)
+			stage_submit(chase.ctx,
+				     prep_poll(&iocbs[n], fds[n], POLLIN));
+		meet(&chase.meeting);
+		spin(i % STEPS * STEP_NS);
+		for (n = 0; n < min_nr; n++) {
+			end_poll(fds[n]);
+			spin(i / STEPS % STEPS * STEP_NS);
+		}
+		meet(&chase.meeting);
+		for (n = 0; n < min_nr; n++)
+			REQUIRE(eventfd_take(fds[n]) == 1);
+	}
+	thread_join(thread);
+	EXPECT_EQ(0, ring_unread(chase.ctx));
+}
+
+CASE(io_getevents, wake_no_loss_one,
+     "an event that comes while a waiter goes to sleep wakes it",
+     .clause = "io_getevents.wake.no_loss", .needs = "cpus2",
+     .flavours = RAW | PGETEVENTS, .time_limit = LIMIT_MANY)
+{
+	expect_none_lost(1, 1600);
+}
+
+CASE(io_getevents, wake_no_loss_two,
+     "two events that come while a waiter goes to sleep wake it",
+     .clause = "io_getevents.wake.no_loss", .needs = "cpus2",
+     .flavours = RAW | PGETEVENTS, .time_limit = LIMIT_MANY)
+{
+	expect_none_lost(2, 1600);
+}
+
+#define LOAD_UNREAD 24
+#define LOAD_EACH   600 /* events of each submitter, and for each reaper */
+#define LOAD_TAKEN  3	/* by each call of a reaper */
+
+struct load {
+	aio_handle ctx;
+	struct gate gate;
+	int fd; /* readable: a POLL on it is complete as soon as submitted */
+};
+
+static void *load_submitter(void *arg)
+{
+	struct load *load = arg;
+	struct iocb iocb;
+	unsigned int i;
+
+	gate_wait(&load->gate);
+	for (i = 0; i < LOAD_EACH; i++) {
+		stage_submit(load->ctx, prep_poll(&iocb, load->fd, POLLIN));
+		/* the ring must not fill up */
+		WAIT_FOR(ring_unread(load->ctx) < LOAD_UNREAD);
+	}
+	return NULL;
+}
+
+static void *load_reaper(void *arg)
+{
+	struct load *load = arg;
+	struct io_event events[LOAD_TAKEN];
+	unsigned int i;
+
+	gate_wait(&load->gate);
+	for (i = 0; i < LOAD_EACH; i += LOAD_TAKEN)
+		EXPECT_EQ(LOAD_TAKEN, aio->getevents(load->ctx, LOAD_TAKEN,
+						     LOAD_TAKEN, events, NULL));
+	return NULL;
+}
+
+CASE(io_getevents, wake_no_loss_load,
+     "reapers on all CPUs get all that submitters on all CPUs complete",
+     .clause = "io_getevents.wake.no_loss", .needs = "cpus2",
+     .flavours = RAW | PGETEVENTS, .time_limit = LIMIT_MANY)
+{
+	enum { PAIRS = 2 };
+	struct load *loads = guarded(PAIRS * sizeof(*loads));
+	struct thread *submitters[PAIRS], *reapers[PAIRS];
+	aio_handle ctx = new_context(64);
+	unsigned int i;
+
+	for (i = 0; i < PAIRS; i++) {
+		loads[i].ctx = ctx;
+		loads[i].fd = open_eventfd(1, 0);
+		submitters[i] = thread_run(load_submitter, &loads[i]);
+		reapers[i] = thread_run(load_reaper, &loads[i]);
+	}
+	for (i = 0; i < PAIRS; i++)
+		gate_open(&loads[i].gate);
+	for (i = 0; i < PAIRS; i++) {
+		thread_join(submitters[i]);
+		thread_join(reapers[i]);
+	}
+	EXPECT_EQ(0, ring_unread(ctx));
+}
