@@ -21,6 +21,7 @@
 #define AIOABI_CASE_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -149,6 +150,39 @@ static void append(char **text, const char *format, ...)
 		abort();
 	memcpy(*text + used, more, (size_t)len + 1);
 	free(more);
+}
+
+/* --- other runs on this machine --- */
+
+#define OTHERS_SECONDS 600
+
+static int machine = -1;
+
+static void read_signal(void);
+
+/*
+ * Cases that have the machine to themselves must not meet those of another
+ * run: side by side, runs share a lock; alone, one has it. The lock is on a
+ * file that every user can open and nobody can remove.
+ */
+static void lock_machine(int how)
+{
+	double until = now() + OTHERS_SECONDS;
+	bool said = false;
+
+	if (machine < 0)
+		machine = open("/proc/sys/fs/aio-nr", O_RDONLY | O_CLOEXEC);
+	if (machine < 0)
+		return;
+	/* not from one to the other at once: two runs could wait so for ever */
+	flock(machine, LOCK_UN);
+	while (flock(machine, how | LOCK_NB) && now() < until && !why_stopped) {
+		if (!said)
+			record_note("waiting for another run on this machine");
+		said = true;
+		poll(NULL, 0, 20);
+		read_signal();
+	}
 }
 
 /* --- the queue --- */
@@ -651,26 +685,47 @@ static void judge(struct verdict *verdict, struct slot *slot, int status)
 
 /* --- repeated measurements --- */
 
+/* Whether fs.aio-nr moves while nothing of ours runs. */
+static bool stranger_moves_quota(void)
+{
+	double until = now() + SETTLE * options->timeout_scale;
+	long at = read_aio_nr();
+
+	while (now() < until) {
+		if (read_aio_nr() != at)
+			return true;
+		poll(NULL, 0, 1);
+	}
+	return false;
+}
+
 /*
  * fs.aio-nr counts for the whole system. On a machine that is not ours a
- * change counts when it shows in each of several runs, and a serial case that
- * fails while somebody else moves the number is measured again.
+ * change, or the failure of a case that looked at the number, counts when it
+ * shows in each of several runs, and when nobody else is moving the number.
  *
  * True when the item is to run again.
  */
 static bool judge_quota(struct verdict *verdict, struct slot *slot)
 {
+	bool failed = verdict->outcome == OUTCOME_FAIL;
 	struct item *item = slot->item;
 	long delta;
 
 	if (!slot->exclusive)
 		return false;
 	delta = settled_delta(slot->aio_nr_before);
-	if (!delta && !(verdict->outcome == OUTCOME_FAIL && !options->ours &&
-			slot->aio_nr_before != aio_nr_idle))
+	if (!delta && !(failed && atomic_load(&slot->report->quota_read)))
 		return false;
 	if (!options->ours && ++item->attempt < MEASUREMENTS)
 		return true;
+	if (!options->ours && stranger_moves_quota()) {
+		verdict->outcome = OUTCOME_SKIP;
+		verdict->kind = "";
+		snprintf(verdict->reason, sizeof(verdict->reason),
+			 "needs fs.aio-nr to itself: another program moves it");
+		return false;
+	}
 	if (!delta)
 		return false;
 	append(&verdict->diagnostics,
@@ -981,6 +1036,10 @@ static void hunt(int orders, void (*handle)(char *line))
 
 	if (!past || settled_delta(aio_nr_idle) == 0)
 		return;
+	/* it may have been another run's */
+	lock_machine(LOCK_EX);
+	if (settled_delta(aio_nr_idle) == 0)
+		return;
 	snprintf(
 		note, sizeof(note),
 		"fs.aio-nr went from %ld to %ld while cases ran side by side: each is run again alone",
@@ -1032,15 +1091,22 @@ bool executor_go(int orders, void (*handle)(char *line))
 	record_plan(total);
 	if (options->shuffled)
 		queue_shuffle();
+	lock_machine(LOCK_SH);
 	aio_nr_idle = read_aio_nr();
 	there = run_phase(false, orders, handle);
 	if (!why_stopped)
 		hunt(orders, handle);
 	forget_past();
+	if (!why_stopped && queue) {
+		lock_machine(LOCK_EX);
+		aio_nr_idle = read_aio_nr();
+	}
 	if (!why_stopped)
 		there = run_phase(true, there ? orders : -1, handle) && there;
 	if (why_stopped)
 		lose_queue(why_stopped);
+	if (machine >= 0)
+		flock(machine, LOCK_UN);
 	kernel_log_read(true, found_report);
 	record_end(counts, now() - started, why_stopped);
 	return there && !interrupted && !record_failed();

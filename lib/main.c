@@ -612,6 +612,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	command = argv[optind++];
+	if (!strcmp(command, "exec") && optind + 2 == argc)
+		return exec_run(argv[optind], argv[optind + 1]);
 	cases_collect();
 	if (!strcmp(command, "list")) {
 		if (json_wanted)

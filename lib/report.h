@@ -27,9 +27,10 @@ enum ending {
 struct report {
 	atomic_uint checks;
 	atomic_uint failures;
-	atomic_int ending;     /* the first enum ending that came */
-	atomic_bool cut_short; /* ended by ASSERT, STAGE, REQUIRE or SKIP */
-	atomic_bool finished;  /* the body came to its end */
+	atomic_int ending;	/* the first enum ending that came */
+	atomic_bool cut_short;	/* ended by ASSERT, STAGE, REQUIRE or SKIP */
+	atomic_bool finished;	/* the body came to its end */
+	atomic_bool quota_read; /* it looked at fs.aio-nr */
 	atomic_uint text_used;
 	char reason[REPORT_REASON];
 	char text[REPORT_TEXT];

@@ -377,6 +377,7 @@ long file_number(const char *path)
 
 long aio_nr(void)
 {
+	atomic_store(&report_current()->quota_read, true);
 	return sysctl_get("fs/aio-nr");
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <ctype.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -120,23 +121,36 @@ static long switches(const char *status)
 	return atol(strchr(voluntary, ':') + 1) + atol(strchr(other, ':') + 1);
 }
 
+#define NOT_THERE (-1L)
+#define ENDED	  (-2L)
+
 /*
- * /proc/TID works for threads too. The system call file says "running" of a
+ * The switches of a task that is asleep there, else one of the above.
+ * /proc/TID works for threads too. Its system call file says "running" of a
  * task that is not off the CPU, and begins with the number otherwise.
  */
 static long asleep_in(pid_t tid, long syscall_nr)
 {
 	char text[4096], *state;
 
-	if (!read_task_file(tid, "syscall", text, sizeof(text)) ||
-	    strtol(text, NULL, 10) != syscall_nr ||
-	    !strncmp(text, "running", 7))
-		return -1;
 	if (!read_task_file(tid, "status", text, sizeof(text)))
-		return -1;
+		return ENDED;
 	state = strstr(text, "\nState:\t");
-	if (!state || (state[8] != 'S' && state[8] != 'D'))
-		return -1;
+	if (!state)
+		return ENDED;
+	state += strlen("\nState:\t");
+	if (*state == 'Z' || *state == 'X')
+		return ENDED;
+	if (*state != 'S' && *state != 'D')
+		return NOT_THERE;
+	if (syscall_nr != ANY_CALL) {
+		char call[256];
+
+		if (!read_task_file(tid, "syscall", call, sizeof(call)) ||
+		    !isdigit((unsigned char)*call) ||
+		    strtol(call, NULL, 10) != syscall_nr)
+			return NOT_THERE;
+	}
 	return switches(text);
 }
 
@@ -145,14 +159,16 @@ bool is_asleep_in(pid_t tid, long syscall_nr)
 	return asleep_in(tid, syscall_nr) >= 0;
 }
 
-void wait_asleep_in(pid_t tid, long syscall_nr)
+bool wait_asleep_in(pid_t tid, long syscall_nr)
 {
-	long before = -1, now;
+	long before = NOT_THERE, now;
 
 	for (;;) {
 		now = asleep_in(tid, syscall_nr);
+		if (now == ENDED)
+			return false;
 		if (now >= 0 && now == before)
-			return;
+			return true;
 		before = now;
 		breathe();
 	}
@@ -244,6 +260,30 @@ int child_wait(pid_t pid)
 	if (atomic_load(&report_current()->cut_short))
 		_exit(0);
 	return status;
+}
+
+extern const struct exec_body *const __start_aio_exec_bodies[]
+	__attribute__((weak));
+extern const struct exec_body *const __stop_aio_exec_bodies[]
+	__attribute__((weak));
+
+void child_exec(const char *name, unsigned long arg)
+{
+	char number[32];
+
+	snprintf(number, sizeof(number), "%lu", arg);
+	execl("/proc/self/exe", "aioabi-cases", "exec", name, number, NULL);
+	_exit(127);
+}
+
+int exec_run(const char *name, const char *arg)
+{
+	const struct exec_body *const *at;
+
+	for (at = __start_aio_exec_bodies; at < __stop_aio_exec_bodies; at++)
+		if (!strcmp((*at)->name, name))
+			return (*at)->body(strtoul(arg, NULL, 10));
+	return 2;
 }
 
 static cpu_set_t usable;

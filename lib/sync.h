@@ -28,12 +28,15 @@ pid_t own_tid(void);
 /*
  * wait_asleep_in() - wait until a task is asleep inside this system call
  * (/proc/PID/syscall and its state), and has not run between two looks.
+ * ANY_CALL is any, and on the way out of a killed process.
  *
- * tid is of this process or of a child. Never gives up: the time limit of the
- * case does, and its report shows where the task was instead.
+ * tid is of this process or of a child. False when the task has ended instead.
+ * Never gives up otherwise: the time limit of the case does, and its report
+ * shows where the task was.
  */
-void wait_asleep_in(pid_t tid, long syscall_nr);
-/* is_in() - whether it is asleep there now. */
+bool wait_asleep_in(pid_t tid, long syscall_nr);
+#define ANY_CALL (-1L)
+/* is_asleep_in() - whether it is asleep there now. */
 bool is_asleep_in(pid_t tid, long syscall_nr);
 
 /* --- gates and counters between threads and between processes --- */
@@ -82,6 +85,28 @@ void child_exit(int status) __attribute__((noreturn));
 int child_wait(pid_t pid);
 /* EXPECT_CHILD_OK() - it left with status 0. */
 #define EXPECT_CHILD_OK(pid) EXPECT_EQ(0, child_wait(pid))
+
+/*
+ * child_exec() - in a child: execve(2) this program, which then runs the
+ * EXEC_BODY of that name with arg, and leaves with the status that it gives.
+ */
+void child_exec(const char *name, unsigned long arg) __attribute__((noreturn));
+
+struct exec_body {
+	const char *name;
+	int (*body)(unsigned long arg);
+};
+#define EXEC_BODY(name_)                                                    \
+	static int exec_##name_(unsigned long arg);                         \
+	static const struct exec_body exec_body_##name_ = { #name_,         \
+							    exec_##name_ }; \
+	static const struct exec_body *const exec_body_ptr_##name_          \
+		__attribute__((used, section("aio_exec_bodies"))) =         \
+			&exec_body_##name_;                                 \
+	static int exec_##name_(unsigned long arg)
+
+/* exec_run() - what `aioabi-cases exec NAME ARG` does. */
+int exec_run(const char *name, const char *arg);
 
 /* pin_to_cpu() - run this thread on the n-th CPU that it may use. */
 void pin_to_cpu(unsigned int n);

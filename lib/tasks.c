@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,16 +37,14 @@ static ssize_t read_file(char *buf, size_t size, const char *format, ...)
 }
 
 /* Calls fn for each process of the session. */
-static unsigned int for_each(pid_t session, void (*fn)(pid_t pid, void *arg),
-			     void *arg)
+static void for_each(pid_t session, void (*fn)(pid_t pid, void *arg), void *arg)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *entry;
-	unsigned int n = 0;
 	char stat[512];
 
 	if (!dir)
-		return 0;
+		return;
 	while ((entry = readdir(dir))) {
 		pid_t pid = atoi(entry->d_name);
 		const char *after;
@@ -60,16 +59,13 @@ static unsigned int for_each(pid_t session, void (*fn)(pid_t pid, void *arg),
 		    of != session)
 			continue;
 		fn(pid, arg);
-		n++;
 	}
 	closedir(dir);
-	return n;
 }
 
 struct text {
 	char *buf;
 	size_t size, used;
-	unsigned int tasks;
 };
 
 static void add(struct text *text, const char *format, ...)
@@ -139,7 +135,6 @@ static void describe_task(struct text *text, pid_t pid, pid_t tid)
 	for (line = strtok_r(stack, "\n", &rest); line;
 	     line = strtok_r(NULL, "\n", &rest))
 		add(text, "    %s\n", line);
-	text->tasks++;
 }
 
 static void describe_process(pid_t pid, void *arg)
@@ -158,13 +153,36 @@ static void describe_process(pid_t pid, void *arg)
 	closedir(dir);
 }
 
-unsigned int tasks_describe(pid_t session, char *buf, size_t size)
+#define DESCRIBE_MS 2000
+
+void tasks_describe(pid_t session, char *buf, size_t size)
 {
-	struct text text = { .buf = buf, .size = size };
+	struct text *text = mmap(NULL, sizeof(*text) + size,
+				 PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+	int ms;
 
 	*buf = '\0';
-	for_each(session, describe_process, &text);
-	return text.tasks;
+	if (text == MAP_FAILED)
+		return;
+	text->buf = (char *)(text + 1);
+	text->size = size;
+	pid = fork();
+	if (!pid) {
+		for_each(session, describe_process, text);
+		_exit(0);
+	}
+	for (ms = 0; pid > 0 && !waitpid(pid, NULL, WNOHANG); ms++) {
+		if (ms == DESCRIBE_MS) {
+			kill(pid, SIGKILL);
+			waitpid(pid, NULL, 0);
+			break;
+		}
+		poll(NULL, 0, 1);
+	}
+	snprintf(buf, size, "%s", text->buf);
+	munmap(text, sizeof(*text) + size);
 }
 
 static bool is_one_of(pid_t pid, const pid_t *pids, unsigned int n)

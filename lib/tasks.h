@@ -11,10 +11,10 @@
  * tasks_describe() - what every task of a session is doing: name, state,
  * system call, wait channel and kernel stack, as lines in buf.
  *
- * Reads only files of /proc that do not wait for the task. Gives the number
- * of tasks.
+ * Some files of /proc wait for locks of the task, for ever if it is stuck in
+ * execve(2): a child reads them, and is killed if it takes too long.
  */
-unsigned int tasks_describe(pid_t session, char *buf, size_t size);
+void tasks_describe(pid_t session, char *buf, size_t size);
 
 /*
  * tasks_mop_up() - kill the children of this process, a subreaper, other than

@@ -207,11 +207,12 @@ def test_a_stranger_fails_no_case(stranger: Stranger) -> None:
     thread = threading.Thread(target=move)
     thread.start()
     try:
-        record = outcome("passes", "--repeat", "20", status=0)
+        records = run("*.watches_quota", "--repeat", "5", status=0)
     finally:
         stop.set()
         thread.join()
-    assert record["outcome"] == "pass"
+    seen = {r["outcome"] for r in records if r["type"] == "outcome"}
+    assert seen <= {"pass", "skip"}
 
 
 def test_ten_hangs_in_a_row_end_the_run() -> None:
