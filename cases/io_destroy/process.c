@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Contexts and the life of a process: fork(), vfork(), exec, and every way to
+ * exit. A child inherits none; what a process leaves is drained for it.
+ */
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "case.h"
+#include "held.h"
+
+#define EVENTS 100
+
+static int died_of(int status)
+{
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+/* --- fork --- */
+
+CASE(io_destroy, fork_child_has_none, "a child cannot use its parent's handle",
+     .clause = "io_destroy.fork.child_einval", .flavours = RAW)
+{
+	aio_handle ctx = new_context(8);
+	struct iocb iocb, *list[] = { &iocb };
+	struct timespec none = { 0 };
+	struct io_event event;
+	int fd = open_eventfd(1, 0);
+	pid_t pid;
+
+	prep_poll(&iocb, fd, POLLIN);
+	pid = child_fork();
+	if (!pid) {
+		EXPECT_ERR(EINVAL, aio->submit(ctx, 1, list));
+		EXPECT_ERR(EINVAL, aio->getevents(ctx, 0, 1, &event, &none));
+		EXPECT_ERR(EINVAL, aio->cancel(ctx, &iocb, &event));
+		EXPECT_ERR(EINVAL, aio->destroy(ctx));
+		child_exit(0);
+	}
+	EXPECT_CHILD_OK(pid);
+	EXPECT_EQ(1, submit_one(ctx, &iocb));
+	EXPECT_EQ(1, aio->getevents(ctx, 1, 1, &event, NULL));
+	EXPECT_EVENT(&event, &iocb, POLLIN);
+}
+
+CASE(io_destroy, fork_parent_works_on,
+     "requests in flight across fork() complete in the parent",
+     .clause = "io_destroy.fork.in_flight")
+{
+	aio_handle ctx = new_context(8);
+	int fd = open_eventfd(0, 0);
+	struct io_event event;
+	uint64_t one = 1;
+	struct iocb iocb;
+	pid_t pid;
+
+	stage_submit(ctx, prep_poll(&iocb, fd, POLLIN));
+	pid = child_fork();
+	if (!pid)
+		child_exit(0);
+	EXPECT_CHILD_OK(pid);
+	EXPECT_EQ(0, ring_unread(ctx));
+	REQUIRE(write(fd, &one, sizeof(one)) == sizeof(one));
+	EXPECT_EQ(1, aio->getevents(ctx, 1, 1, &event, NULL));
+	EXPECT_EVENT(&event, &iocb, POLLIN);
+	EXPECT_OK(aio->destroy(ctx));
+}
+
+CASE(io_destroy, fork_child_starts_afresh,
+     "a child's own contexts start at index 0, its exit takes none of ours",
+     .clause = "io_destroy.fork.child_own")
+{
+	aio_handle first = new_context(8), second = new_context(8);
+	struct io_event event;
+	pid_t pid;
+
+	EXPECT_EQ(ring_of(first)->id + 1, ring_of(second)->id);
+	pid = child_fork();
+	if (!pid) {
+		aio_handle own = 0;
+
+		EXPECT_OK(aio->setup(8, &own));
+		EXPECT_EQ(0, ring_of(own)->id);
+		EXPECT_EQ(0, aio->getevents(own, 0, 1, &event, NULL));
+		EXPECT_ERR(EINVAL, aio->destroy(second));
+		child_exit(0);
+	}
+	EXPECT_CHILD_OK(pid);
+	EXPECT_EQ(0, aio->getevents(first, 0, 1, &event, NULL));
+	EXPECT_EQ(0, aio->getevents(second, 0, 1, &event, NULL));
+}
+
+CASE(io_destroy, fork_ring_shared, "a child's copy of the ring is the parent's",
+     .clause = "io_destroy.fork.ring_inherited")
+{
+	aio_handle ctx = new_context(8);
+	struct iocb iocb;
+	int fd = open_eventfd(1, 0);
+	pid_t pid;
+
+	stage_submit(ctx, prep_poll(&iocb, fd, POLLIN));
+	STAGE_EQ(1, ring_unread(ctx));
+	pid = child_fork();
+	if (!pid) {
+		EXPECT_EQ(1, ring_of(ctx)->tail);
+		ring_of(ctx)->head = 1;
+		child_exit(0);
+	}
+	EXPECT_CHILD_OK(pid);
+	EXPECT_EQ(1, ring_of(ctx)->head);
+	EXPECT_EQ(0, ring_unread(ctx));
+}
+
+CASE(io_destroy, fork_ring_not_copied, "a child has no copy of the ring",
+     .clause = "io_destroy.fork.ring_not_copied")
+{
+	aio_handle ctx = new_context(8);
+	pid_t pid = child_fork();
+
+	if (!pid) {
+		signal(SIGSEGV, SIG_DFL);
+		child_exit(ring_of(ctx)->magic == AIO_RING_MAGIC);
+	}
+	EXPECT_EQ(SIGSEGV, died_of(child_wait(pid)));
+}
+
+CASE(io_destroy, fork_ring_sigbus,
+     "a child's copy of the ring is empty when the parent destroys it",
+     .clause = "io_destroy.fork.sigbus")
+{
+	aio_handle ctx = new_context(8);
+	struct gate *gate = shared_memory(sizeof(*gate));
+	pid_t pid = child_fork();
+
+	if (!pid) {
+		gate_wait(gate);
+		/* the pages are freed some time after the call */
+		WAIT_FOR(ring_of(ctx)->magic != AIO_RING_MAGIC);
+		child_exit(0);
+	}
+	EXPECT_OK(aio->destroy(ctx));
+	gate_open(gate);
+	EXPECT_EQ(SIGBUS, died_of(child_wait(pid)));
+}
+
+CASE(io_destroy, fork_child_moves_ring,
+     "a child that moves and unmaps its copy of the ring harms nobody",
+     .clause = "io_destroy.mremap_child",
+     .fixed_by = "81e9d6f86475 (\"aio: fix mremap after fork null-deref\")")
+{
+	aio_handle ctx = new_context(8);
+	size_t size = ring_size(ring_of(ctx)->nr);
+	struct io_event event;
+	pid_t pid = child_fork();
+
+	if (!pid) {
+		void *to = mmap(NULL, size, PROT_NONE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		void *moved = mremap((void *)ctx, size, size,
+				     MREMAP_MAYMOVE | MREMAP_FIXED, to);
+
+		EXPECT_EQ((uintptr_t)MAP_FAILED, (uintptr_t)moved);
+		munmap((void *)ctx, size);
+		child_exit(0);
+	}
+	EXPECT_CHILD_OK(pid);
+	EXPECT_EQ(AIO_RING_MAGIC, ring_of(ctx)->magic);
+	EXPECT_EQ(0, aio->getevents(ctx, 0, 1, &event, NULL));
+	EXPECT_OK(aio->destroy(ctx));
+}
+
+/* --- shared memory --- */
+
+struct vfork_child {
+	aio_handle ctx, made;
+	long got, set_up;
+	struct io_event event;
+};
+
+static int use_and_leave(void *arg)
+{
+	struct vfork_child *child = arg;
+
+	child->got = aio->getevents(child->ctx, 1, 1, &child->event, NULL);
+	child->set_up = aio->setup(8, &child->made);
+	syscall(SYS_exit, 0);
+	return 0;
+}
+
+CASE(io_destroy, shared_memory_shares_contexts,
+     "a process that shares the memory uses the same contexts",
+     .clause = "io_destroy.vfork")
+{
+	const size_t stack_size = 64 * 1024;
+	struct vfork_child child = { .ctx = new_context(8) };
+	char *stack = guarded(stack_size);
+	int fd = open_eventfd(1, 0);
+	struct io_event event;
+	struct iocb iocb;
+	pid_t pid;
+
+	stage_submit(child.ctx, prep_poll(&iocb, fd, POLLIN));
+	pid = clone(use_and_leave, stack + stack_size,
+		    CLONE_VM | CLONE_VFORK | SIGCHLD, &child);
+	REQUIRE(pid > 0);
+	child_wait(pid);
+	EXPECT_EQ(1, child.got);
+	EXPECT_EVENT(&child.event, &iocb, POLLIN);
+	EXPECT_EQ(0, child.set_up);
+	/* its exit was not the end of the address space */
+	EXPECT_EQ(0, aio->getevents(child.ctx, 0, 1, &event, NULL));
+	EXPECT_EQ(0, aio->getevents(child.made, 0, 1, &event, NULL));
+	EXPECT_OK(aio->destroy(child.made));
+	EXPECT_OK(aio->destroy(child.ctx));
+}
+
+/* --- exec --- */
+
+EXEC_BODY(handle_is_dead)
+{
+	struct timespec none = { 0 };
+	struct io_event event;
+	aio_handle own = 0;
+
+	if (is_mapped((void *)arg) || maps_named("/[aio]"))
+		return 3;
+	if (aio->getevents(arg, 0, 1, &event, &none) != -EINVAL)
+		return 4;
+	if (aio->destroy(arg) != -EINVAL)
+		return 5;
+	if (aio->setup(1, &own) || ring_of(own)->id)
+		return 6;
+	return 0;
+}
+
+CASE(io_destroy, exec_ends_contexts, "after execve() the contexts are gone",
+     .clause = "io_destroy.exec.gone", .flavours = RAW)
+{
+	struct iocb iocb;
+	int fd = open_eventfd(0, 0);
+	pid_t pid = child_fork();
+
+	if (!pid) {
+		aio_handle ctx = new_context(8);
+
+		stage_submit(ctx, prep_poll(&iocb, fd, POLLIN));
+		child_exec("handle_is_dead", ctx);
+	}
+	EXPECT_CHILD_OK(pid);
+}
+
+/* --- exit --- */
+
+enum way { BY_EXIT, BY_SIGNAL, BY_EXEC, BY_LAST_THREAD };
+
+EXEC_BODY(leave)
+{
+	return (int)arg;
+}
+
+static void *exit_thread(void *arg)
+{
+	syscall(SYS_exit_group, 0);
+	return arg;
+}
+
+static void leave_by(enum way way)
+{
+	switch (way) {
+	case BY_EXIT:
+		_exit(0);
+	case BY_SIGNAL:
+		kill(getpid(), SIGKILL);
+		break;
+	case BY_EXEC:
+		child_exec("leave", 0);
+	case BY_LAST_THREAD:
+		thread_run(exit_thread, NULL);
+		break;
+	}
+	for (;;)
+		breathe();
+}
+
+/* Contexts with holes between them, unreaped events and pending polls. */
+static void populate(int pending_fd, int ready_fd)
+{
+	aio_handle ctx[4];
+	static struct iocb iocbs[8];
+	int i;
+
+	for (i = 0; i < 4; i++)
+		ctx[i] = new_context(EVENTS);
+	for (i = 0; i < 4; i++) {
+		stage_submit(ctx[i],
+			     prep_poll(&iocbs[2 * i], pending_fd, POLLIN));
+		stage_submit(ctx[i],
+			     prep_poll(&iocbs[2 * i + 1], ready_fd, POLLIN));
+	}
+	end_context(ctx[1]);
+}
+
+static void check_exit(enum way way)
+{
+	int pending = open_eventfd(0, 0), ready = open_eventfd(1, 0);
+	struct gate *made = shared_memory(sizeof(*made));
+	struct gate *go = shared_memory(sizeof(*go));
+	pid_t pid = child_fork();
+
+	if (!pid) {
+		populate(pending, ready);
+		gate_open(made);
+		gate_wait(go);
+		leave_by(way);
+	}
+	gate_wait(made);
+	EXPECT_EQ(aio_nr_at_start() + 3 * EVENTS, aio_nr());
+	gate_open(go);
+	child_wait(pid);
+	EXPECT_QUOTA_BACK();
+}
+
+CASE(io_destroy, exit_returns_quota, "_exit() returns the quota, polls and all",
+     .clause = "io_destroy.exit.quota", .serial = true)
+{
+	check_exit(BY_EXIT);
+}
+
+CASE(io_destroy, kill_returns_quota, "SIGKILL returns the quota",
+     .clause = "io_destroy.exit.quota", .serial = true)
+{
+	check_exit(BY_SIGNAL);
+}
+
+CASE(io_destroy, exec_returns_quota, "execve() returns the quota",
+     .clause = "io_destroy.exec.gone", .serial = true)
+{
+	check_exit(BY_EXEC);
+}
+
+CASE(io_destroy, thread_exit_returns_quota,
+     "exit_group() in another thread returns the quota",
+     .clause = "io_destroy.exit.quota", .serial = true)
+{
+	check_exit(BY_LAST_THREAD);
+}
+
+/* --- exit with requests that do not end by themselves --- */
+
+struct exit_stage {
+	struct held *held;
+	pid_t pid;
+};
+
+/* A child with requests held on several contexts, on its way out. */
+static struct exit_stage exit_while_held(enum way way, unsigned int contexts)
+{
+	struct gate *go = shared_memory(sizeof(*go));
+	struct exit_stage stage;
+	unsigned int i;
+	int fd;
+
+	stage.held = held_open(&fd);
+	hold(stage.held, HOLD_READS);
+	stage.pid = child_fork();
+	if (!stage.pid) {
+		static struct iocb iocbs[8];
+
+		for (i = 0; i < contexts; i++) {
+			void *buffer = io_buffer(HELD_BLOCK);
+
+			stage_submit(new_context(EVENTS),
+				     prep_read(&iocbs[i], fd, buffer,
+					       HELD_BLOCK, i * HELD_BLOCK));
+		}
+		gate_wait(go);
+		leave_by(way);
+	}
+	held_wait(stage.held, contexts);
+	wait_asleep_in(stage.pid, SYS_futex);
+	gate_open(go);
+	return stage;
+}
+
+/* Not a zombie: it is still on its way. */
+static bool has_gone(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	REQUIRE(!waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT));
+	return info.si_pid == pid;
+}
+
+static void check_exit_waits(enum way way)
+{
+	const unsigned int contexts = 3;
+	struct exit_stage stage = exit_while_held(way, contexts);
+	unsigned int i;
+
+	for (i = 0; i < contexts; i++) {
+		/*
+		 * In exit_aio(), by its state: /proc/PID/syscall of a task
+		 * inside execve(2) waits for the end of the call.
+		 */
+		wait_asleep_in(stage.pid, ANY_CALL);
+		EXPECT_TRUE(!has_gone(stage.pid));
+		release_at(stage.held, i * HELD_BLOCK, 0);
+	}
+	child_wait(stage.pid);
+	EXPECT_QUOTA_BACK();
+}
+
+CASE(io_destroy, exit_waits, "a process is gone when its requests have ended",
+     .clause = "io_destroy.exit.in_flight", .needs = "held task_syscall",
+     .serial = true)
+{
+	check_exit_waits(BY_EXIT);
+}
+
+CASE(io_destroy, kill_waits, "SIGKILL waits for requests in flight",
+     .clause = "io_destroy.exit.killed", .needs = "held task_syscall",
+     .serial = true)
+{
+	check_exit_waits(BY_SIGNAL);
+}
+
+CASE(io_destroy, exec_waits, "execve() waits for requests in flight",
+     .clause = "io_destroy.exec.waits", .needs = "held task_syscall",
+     .serial = true)
+{
+	check_exit_waits(BY_EXEC);
+}
