@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line: `aioabi run`, `list`, `show`, `reindex`."""
+"""The command line: `aioabi run`, `list`, `show`, `reindex`, and those of others."""
 import io
 import shlex
 import sys
@@ -16,6 +16,7 @@ from rich.text import Text
 from . import ROOT
 from .items import OUTCOMES, Outcome, Pattern, select
 from .lab.cli import lab
+from .matrix import kernels_command, matrix_command
 from .options import Options, click_options, default_results
 from .progress import STYLES
 from .store import Index, Run, Store, StoreError
@@ -222,6 +223,8 @@ def _show(console: Console, outcome: Outcome, full: bool) -> None:
 
 
 cli.add_command(lab)
+cli.add_command(kernels_command)
+cli.add_command(matrix_command)
 
 
 def main() -> None:

@@ -89,6 +89,11 @@ class Offer:
         return sum(package.size for package in self.packages)
 
     @property
+    def vouched(self) -> bool:
+        """Whether the signed index has all of its packages."""
+        return all(package.sha256 for package in self.packages)
+
+    @property
     def minor(self) -> str:
         """The series that it belongs to: "6.12"."""
         return minor_of(self.version.text)
@@ -336,15 +341,14 @@ def _import(offer: Offer, tree: Path, made: Path) -> None:
     unpacked = Image(made / "vmlinuz").unpacked()
     if unpacked and has_pvh_entry(unpacked):
         _write_sparse(made / "vmlinux", unpacked)
-    vouched = all(package.sha256 for package in offer.packages)
-    take_modules(tree, made / "modules", vouched)
+    take_modules(tree, made / "modules", offer.vouched)
     files = [path for path in made.rglob("*") if path.is_file()]
     facts = {
         "format": FORMAT,
         "release": offer.release,
         "version": offer.version.text,
         "modules": sorted(MODULES),
-        "vouched": vouched,
+        "vouched": offer.vouched,
         "files": {
             str(path.relative_to(made)): _digest(path.read_bytes()) for path in files
         },
