@@ -167,6 +167,13 @@ bool check_string(const struct place *place, const char *wanted,
 bool check_unreached(const struct place *place, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/*
+ * ROUND(format, ...) - name this round of a loop: every failure tells it, until
+ * the next ROUND. ROUND("") ends it. Of the whole process.
+ */
+#define ROUND(...) round_begin(__VA_ARGS__)
+void round_begin(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Setting the stage with anything that is not AIO. */
 #define REQUIRE(condition)                                                   \
 	do {                                                                 \

@@ -19,6 +19,17 @@ static bool is_call(const struct place *place)
 	       strstr(place->text, "submit_one");
 }
 
+static char round_name[80];
+
+void round_begin(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(round_name, sizeof(round_name), format, args);
+	va_end(args);
+}
+
 static void end_case(void) __attribute__((noreturn));
 static void end_case(void)
 {
@@ -51,16 +62,18 @@ static void fail_at(const struct place *place, const char *wanted,
 	if (is_call(place) && trace_last())
 		trace_format(trace_last(), call, sizeof(call));
 	report_ending(stage ? ENDING_STAGE : ENDING_FAIL,
-		      "%s: expected %s, got %s",
+		      "%s%s%s: expected %s, got %s", round_name,
+		      *round_name ? ": " : "",
 		      *place->text ? place->text : "unexpected", wanted, got);
 	if (n < REPORT_FAILURES) {
 		clause = c->clause ? contract_find(c->clause) : NULL;
 		report_line("%s:%u: %s%s%s%s\n"
 			    "  expected  %s\n"
-			    "  got       %s%s%s",
+			    "  got       %s%s%s%s%s",
 			    short_file(place->file), place->line,
 			    stage ? "setting the stage: " : "", place->text,
 			    *call ? "\n  called    " : "", call, wanted, got,
+			    *round_name ? "\n  in round  " : "", round_name,
 			    clause && !n ? "\n  clause    " : "",
 			    clause && !n ? clause->id : "");
 		if (clause && !n)

@@ -6,7 +6,7 @@
 #define RING_HEADER sizeof(struct aio_ring)
 
 /* num_possible_cpus(), which the kernel gives only as a list of ranges. */
-static unsigned int possible_cpus(void)
+unsigned int possible_cpus(void)
 {
 	unsigned int n = 0, from, to;
 	FILE *f = fopen("/sys/devices/system/cpu/possible", "re");

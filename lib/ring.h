@@ -31,6 +31,9 @@ static inline volatile struct aio_ring *ring_of(aio_handle ctx)
 	return (volatile struct aio_ring *)ctx;
 }
 
+/* possible_cpus() - how many CPUs the machine could ever have: its unit. */
+unsigned int possible_cpus(void);
+
 /*
  * ring_events_for() - how many events the ring of io_setup(nr_events) holds:
  * twice the larger of nr_events and four for each possible CPU, and two more,

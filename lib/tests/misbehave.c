@@ -26,6 +26,16 @@ CASE(harness, expectation, "an expectation that does not hold",
 	EXPECT_EQ(1, ctx);
 }
 
+CASE(harness, rounds, "a loop that fails in one of its rounds")
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		ROUND("number %d", i);
+		EXPECT_NE(1, i);
+	}
+}
+
 CASE(harness, assertion, "an assertion ends the case")
 {
 	ASSERT_EQ(1, 2);

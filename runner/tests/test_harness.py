@@ -59,6 +59,7 @@ def outcome(name: str, *args: str, **kwargs: Any) -> Record:
     [
         ("passes", "pass", None, 0, ""),
         ("expectation", "fail", "expectation", 1, "expected 0, got -EINVAL"),
+        ("rounds", "fail", "expectation", 1, "number 1: i: expected anything"),
         ("assertion", "fail", "expectation", 1, "expected 1, got 2"),
         ("stage", "fail", "stage", 1, "aio->destroy(ctx): expected 0"),
         ("broken", "broken", None, 2, "No such file or directory"),
