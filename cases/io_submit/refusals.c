@@ -22,6 +22,14 @@ struct iocb *new_write(int fd)
 	return iocb;
 }
 
+int open_both_ways(int pipe_end)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", pipe_end);
+	return keep(open(path, O_RDWR | O_CLOEXEC));
+}
+
 struct iocb *new_refused(const struct refusal *refusal, int fd)
 {
 	return refusal->spoil(new_write(fd));
@@ -265,12 +273,10 @@ static struct iocb *poll_of_directory(struct iocb *iocb)
 /* A pipe that one descriptor reads and writes has two wait queues. */
 static struct iocb *poll_two_queues(struct iocb *iocb)
 {
-	char path[40];
 	int ends[2];
 
 	open_pipe(ends, 0);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[0]);
-	iocb->aio_fildes = (uint32_t)keep(open(path, O_RDWR | O_CLOEXEC));
+	iocb->aio_fildes = (uint32_t)open_both_ways(ends[0]);
 	without_fields(iocb, IOCB_CMD_POLL);
 	iocb->aio_buf = POLLIN;
 	return iocb;

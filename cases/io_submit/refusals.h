@@ -50,10 +50,13 @@ struct iocb *new_write(int fd);
 struct iocb *new_refused(const struct refusal *refusal, int fd);
 
 /*
- * EXPECT_KEY_OF_REFUSED() - the key of an iocb that was refused has been
+ * expect_key_of_refused() - the key of an iocb that was refused has been
  * written or not, as the reason says.
  */
 void expect_key_of_refused(const struct refusal *refusal,
 			   const struct iocb *iocb);
+
+/* open_both_ways() - the pipe of this end, to read and to write: two queues. */
+int open_both_ways(int pipe_end);
 
 #endif
