@@ -78,14 +78,18 @@ static long reaping_call(pid_t tid)
 	return -1;
 }
 
-/* Asleep at two looks, and not run in between. */
+/* Asleep at two looks, and not run from before the first to the second. */
 bool wait_asleep_reaping(pid_t tid, const atomic_uint *done)
 {
 	long before = -1, now;
 
-	while (!atomic_load(done)) {
-		now = reaping_call(tid) < 0 ? -1 : voluntary_switches(tid);
-		if (now >= 0 && now == before)
+	while (!done || !atomic_load(done)) {
+		now = voluntary_switches(tid);
+		if (now < 0)
+			return false;
+		if (reaping_call(tid) < 0)
+			now = -1;
+		else if (now == before)
 			return true;
 		before = now;
 		breathe();
@@ -172,7 +176,8 @@ long own_sleeps(void)
 
 long voluntary_switches(pid_t tid)
 {
-	static const char field[] = "voluntary_ctxt_switches:";
+	static const char state[] = "State:\t";
+	static const char count[] = "voluntary_ctxt_switches:";
 	char path[64], line[256];
 	long value = -1;
 	FILE *status;
@@ -181,9 +186,13 @@ long voluntary_switches(pid_t tid)
 	status = fopen(path, "re");
 	if (!status)
 		return -1;
-	while (fgets(line, sizeof(line), status))
-		if (!strncmp(line, field, strlen(field)))
-			value = atol(line + strlen(field));
+	while (fgets(line, sizeof(line), status)) {
+		if (!strncmp(line, state, strlen(state)) &&
+		    strchr("ZX", line[strlen(state)]))
+			break;
+		if (!strncmp(line, count, strlen(count)))
+			value = atol(line + strlen(count));
+	}
 	fclose(status);
 	return value;
 }

@@ -51,7 +51,8 @@ void waiter_signal(struct waiter *waiter, int sig);
 
 /*
  * wait_asleep_reaping() - as wait_asleep_in(), in whichever system call reaps
- * in the flavour in use; gives at once, false, if *done is or becomes 1.
+ * in the flavour in use. False when it ended instead, or *done became 1; done
+ * may be NULL.
  */
 bool wait_asleep_reaping(pid_t tid, const atomic_uint *done);
 
@@ -68,7 +69,10 @@ bool errand_end(struct errand *errand);
 
 /* own_sleeps() - how often the calling thread has gone to sleep. */
 long own_sleeps(void);
-/* voluntary_switches() - the same of any task of this process or a child. */
+/*
+ * voluntary_switches() - the same of any task of this process or a child; -1
+ * when it has ended.
+ */
 long voluntary_switches(pid_t tid);
 
 #endif
