@@ -241,8 +241,6 @@ CASE(io_getevents, signal_on_entry_event,
 
 /* --- processes that wait --- */
 
-static const atomic_uint never;
-
 /* A child of one thread that waits for an event that does not come. */
 static pid_t child_waits(long *result)
 {
@@ -250,7 +248,7 @@ static pid_t child_waits(long *result)
 	struct io_event event;
 
 	if (child) {
-		STAGE_TRUE(wait_asleep_reaping(child, &never));
+		STAGE_TRUE(wait_asleep_reaping(child, NULL));
 		return child;
 	}
 	*result = aio->getevents(new_context(1), 1, 1, &event, NULL);
