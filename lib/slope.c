@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "slope.h"
+
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "case.h"
+#include "needs.h"
+
+#define MEASUREMENTS  4	 /* of which each has to show a growth */
+#define GRACE_PERIODS 40 /* in which what is freed later is freed */
+#define FILE_TEXT     (256 * 1024)
+
+/* The smallest per-CPU allocation of a context, and what the allocator hoards.
+ */
+#define PERCPU_LEAST 4
+#define PERCPU_SLACK 8
+
+/* Caches that AIO allocates from; the general ones by their sizes. */
+static const char *const caches[] = {
+	"kioctx",      "aio_kiocb",   "aio_inode_cache", "inode_cache",
+	"filp",	       "cred",	      "cred_jar",	 "eventfd_ctx",
+	"kmalloc-16",  "kmalloc-32",  "kmalloc-64",	 "kmalloc-96",
+	"kmalloc-128", "kmalloc-192", "kmalloc-256",	 "kmalloc-512",
+	"kmalloc-1k",  "kmalloc-2k",  "kmalloc-4k",	 "kmalloc-8k",
+};
+#define CACHES	    (sizeof(caches) / sizeof(caches[0]))
+#define UNACCOUNTED CACHES	 /* pages that nobody says he has */
+#define PERCPU	    (CACHES + 1) /* pages of per-CPU memory of one CPU */
+#define COUNTERS    (CACHES + 2)
+
+struct counts {
+	long n[COUNTERS]; /* -1: not to be had */
+};
+
+static char *read_text(const char *path)
+{
+	static char text[FILE_TEXT];
+	size_t len = 0;
+	ssize_t got;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	text[0] = '\0';
+	if (fd < 0)
+		return NULL;
+	while (len < sizeof(text) - 1 &&
+	       (got = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)got;
+	close(fd);
+	text[len] = '\0';
+	return text;
+}
+
+/* Objects of a cache that are in use; -1 if nobody says. */
+static long cache_objects(const char *name)
+{
+	char path[100], key[40], *text, *at;
+
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/objects", name);
+	text = read_text(path);
+	if (text && *text)
+		return atol(text);
+	text = read_text("/proc/slabinfo");
+	snprintf(key, sizeof(key), "\n%s ", name);
+	at = text ? strstr(text, key) : NULL;
+	return at ? atol(at + strlen(key)) : -1;
+}
+
+/* A number of kB of /proc/meminfo, in pages; 0 where a kernel has none. */
+static long meminfo(const char *text, const char *name)
+{
+	char key[40];
+	const char *at;
+
+	snprintf(key, sizeof(key), "\n%s:", name);
+	at = strstr(text, key);
+	return at ? atol(at + strlen(key)) * 1024 / (long)PAGE_SIZE : 0;
+}
+
+static void count(struct counts *counts)
+{
+	static const char *const owners[] = {
+		"MemFree", "Buffers",	  "Cached",	"AnonPages",
+		"Slab",	   "KernelStack", "PageTables", "Percpu",
+	};
+	const char *text;
+	long total;
+	size_t i;
+
+	for (i = 0; i < CACHES; i++)
+		counts->n[i] = cache_objects(caches[i]);
+	text = read_text("/proc/meminfo");
+	REQUIRE(text);
+	/* the first line, which has no newline in front */
+	total = atol(text + strcspn(text, ":") + 1) * 1024 / (long)PAGE_SIZE;
+	for (i = 0; i < sizeof(owners) / sizeof(owners[0]); i++)
+		total -= meminfo(text, owners[i]);
+	counts->n[UNACCOUNTED] = total;
+	counts->n[PERCPU] =
+		meminfo(text, "Percpu") / sysconf(_SC_NPROCESSORS_CONF);
+}
+
+/* What a leak of one each time would pass by far. */
+static long limit(size_t counter, unsigned int times)
+{
+	if (counter != PERCPU)
+		return times / 2;
+	return (long)(times * PERCPU_LEAST / PAGE_SIZE / 2) + PERCPU_SLACK;
+}
+
+static long growth(const struct counts *before, const struct counts *after,
+		   size_t counter)
+{
+	if (before->n[counter] < 0 || after->n[counter] < 0)
+		return 0;
+	return after->n[counter] - before->n[counter];
+}
+
+static const char *counter_name(size_t counter)
+{
+	if (counter == UNACCOUNTED)
+		return "pages that nobody has";
+	if (counter == PERCPU)
+		return "pages of per-CPU memory";
+	return caches[counter];
+}
+
+/* Much is freed after a grace period, by a worker. */
+static void grace_period(void)
+{
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		breathe();
+}
+
+static bool any_over(const struct counts *before, const struct counts *after,
+		     const bool *suspect, unsigned int times)
+{
+	size_t i;
+
+	for (i = 0; i < COUNTERS; i++)
+		if (suspect[i] && growth(before, after, i) > limit(i, times))
+			return true;
+	return false;
+}
+
+bool check_no_leak(const struct place *place, void (*way)(unsigned int times),
+		   unsigned int times)
+{
+	bool suspect[COUNTERS], ok = true;
+	struct counts before, after;
+	unsigned int i, waits;
+	size_t k;
+
+	memset(suspect, true, sizeof(suspect));
+	for (i = 0; i < MEASUREMENTS; i++) {
+		count(&before);
+		way(times);
+		count(&after);
+		for (waits = 0; waits < GRACE_PERIODS &&
+				any_over(&before, &after, suspect, times);
+		     waits++) {
+			grace_period();
+			count(&after);
+		}
+		if (!any_over(&before, &after, suspect, times))
+			break;
+		for (k = 0; k < COUNTERS; k++)
+			suspect[k] = suspect[k] && growth(&before, &after, k) >
+							   limit(k, times);
+	}
+	if (i < MEASUREMENTS)
+		return check_relation(place, REL_EQ, 0, 0);
+	for (k = 0; k < COUNTERS; k++) {
+		char text[100];
+		struct place named = *place;
+
+		if (!suspect[k])
+			continue;
+		snprintf(text, sizeof(text), "%s %s in %u times",
+			 counter_name(k), place->text, times);
+		named.text = text;
+		ok = check_relation(&named, REL_LE, limit(k, times),
+				    growth(&before, &after, k)) &&
+		     ok;
+	}
+	return ok;
+}
+
+NEED(slab_counts, "what slab caches hold, as root may see")
+{
+	if (cache_objects("kioctx") < 0)
+		return "kioctx is counted nowhere";
+	return NULL;
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Whether a way through AIO leaks: what the kernel has allocated before and
+ * after it was gone some hundred times.
+ *
+ * Everybody's allocations are in these numbers, so a case that uses this is
+ * serial, needs "slab_counts", and what grew counts when it grew each time of
+ * several.
+ */
+#ifndef AIOABI_SLOPE_H
+#define AIOABI_SLOPE_H
+
+#include <stdbool.h>
+
+struct place;
+
+/*
+ * EXPECT_NO_LEAK() - way(times) goes a way so many times: nothing that could
+ * be leaked on it has grown by half of that many.
+ */
+#define EXPECT_NO_LEAK(way, times) \
+	check_no_leak(PLACE_("left by " #way, HOW_EXPECT), (way), (times))
+bool check_no_leak(const struct place *place, void (*way)(unsigned int times),
+		   unsigned int times);
+
+#endif
