@@ -354,6 +354,7 @@ struct storage open_storage(int flags)
 	storage.base = (int64_t)(region * around->slot);
 	storage.len = region;
 	storage.block = device->logical_block;
+	storage.dma_alignment = device->dma_alignment;
 	storage.is_block_device = true;
 	storage.size = (int64_t)device->size;
 	storage.path = device->path;

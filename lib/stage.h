@@ -119,7 +119,8 @@ struct storage {
 	int fd;
 	int64_t base; /* this case's own region, in bytes from the start */
 	size_t len;   /* and its length, a MiB at least */
-	unsigned int block; /* logical block size */
+	unsigned int block;	    /* logical block size */
+	unsigned int dma_alignment; /* of memory, in bytes; 0: unknown */
 	bool is_block_device;
 	int64_t size; /* of the whole device, or of the file */
 	const char *path;
