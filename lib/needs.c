@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define NEEDS_MAX 64
@@ -109,6 +110,16 @@ static const char *made(int fd)
 NEED(root, "root")
 {
 	return geteuid() ? "run by another user" : NULL;
+}
+
+/* A 64-bit kernel takes what is the kernel's half here for the program's. */
+NEED(native, "a kernel of the program's own word size")
+{
+	struct utsname name;
+
+	uname(&name);
+	return sizeof(long) == 4 && strstr(name.machine, "64") ? "it has 64"
+							       : NULL;
 }
 
 NEED(cpus2, "two CPUs")

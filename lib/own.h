@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Devices and file systems of a case's own, which no other sees: for what
+ * would disturb others, or would outlive a case that is killed. They are gone
+ * with the process, however it ends.
+ */
+#ifndef AIOABI_OWN_H
+#define AIOABI_OWN_H
+
+#include <stdint.h>
+
+/*
+ * own_loop() - a loop device of size bytes with this logical block size; gives
+ * its path. Ask for it with .needs = "own_loop".
+ */
+const char *own_loop(uint64_t size, unsigned int block);
+
+/*
+ * own_tmpfs() - a tmpfs with these mount options, in a mount namespace of this
+ * process's own; gives where it is mounted. .needs = "own_mounts".
+ */
+const char *own_tmpfs(const char *options);
+
+/*
+ * own_filesystem() - "ext4", "xfs" or "btrfs" on a loop device of its own,
+ * mounted likewise. .needs = "mkfs_ext4", "mkfs_xfs", "mkfs_btrfs".
+ */
+const char *own_filesystem(const char *type);
+
+/*
+ * own_mount() - any other one, by mount(2), on a directory made for it.
+ * .needs = "own_mounts".
+ */
+const char *own_mount(const char *type, const char *source,
+		      const char *options);
+
+/* file_in() - a path in a directory, in a buffer that is never freed. */
+const char *file_in(const char *dir, const char *name);
+
+#endif
