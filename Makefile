@@ -34,12 +34,13 @@ LIB_OBJECTS  := $(LIB_SOURCES:%.c=$(OBJ)/%.o) $(OBJ)/contract_table.o
 OBJECTS	     := $(CASE_SOURCES:%.c=$(OBJ)/%.o) $(LIB_OBJECTS)
 # cases that misbehave, to test the harness
 HARNESS	     := $(BUILD)/aioabi-harness
-HARNESS_OBJECTS := $(OBJ)/lib/tests/misbehave.o $(LIB_OBJECTS)
+HARNESS_OBJECTS := $(patsubst %.c,$(OBJ)/%.o,$(wildcard lib/tests/*.c)) \
+		   $(LIB_OBJECTS)
 
 AIOABI := $(PYTHON) runner/aioabi
 
-.PHONY: all help run check deps-build deps-run deps-check clean new build \
-	format lint
+.PHONY: all help run check bench new build format lint clean deps \
+	deps-build deps-run deps-check
 
 all: build
 
@@ -50,7 +51,11 @@ help: ## this list
 	@echo
 	@echo '  make run DEVICE=/dev/x [DESTROY=yes] [ARGS="io_setup -- -x"]'
 
-# --- building ---
+# --- building; V=1 shows the commands ---
+
+Q   := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
+MAKEFLAGS += -j$(shell nproc)
 
 build: deps-build $(PROGRAM) ## build build/aioabi-cases
 
@@ -58,11 +63,13 @@ $(PROGRAM): $(OBJECTS)
 $(HARNESS): $(HARNESS_OBJECTS)
 $(PROGRAM) $(HARNESS):
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -static -o $@ $(sort $^) $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -static -o $@ $(sort $^) $(LDLIBS)
 
-$(OBJ)/%.o: %.c | $(OBJ)/cases-list
+$(OBJ)/%.o: %.c | deps-build $(OBJ)/cases-list
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # what the program says of itself must not be older than the program
 $(OBJ)/lib/record.o: CFLAGS += -DSUITE_VERSION='"$(VERSION)"'
@@ -79,20 +86,24 @@ $(OBJ)/cases-list: FORCE
 		{ rm -f $(PROGRAM); echo $(SOURCES) > $@; }
 FORCE:
 
-$(OBJ)/contract_table.c: cases/contract.toml runner/contract.py
+$(OBJ)/contract_table.c: cases/contract.toml runner/contract.py | deps-build
 	@mkdir -p $(@D)
-	$(PYTHON) -m runner.contract compile $@
+	$(call say,CONTRACT,$@)
+	$(Q)$(PYTHON) -m runner.contract compile $@
 $(OBJ)/contract_table.o: $(OBJ)/contract_table.c
-	$(CC) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 -include $(patsubst %.o,%.d,$(OBJECTS) $(HARNESS_OBJECTS))
 
 # --- using ---
 
-run: build deps-run ## run the suite on this host
+run: deps-run build ## run the suite on this host
 	@$(AIOABI) run $(if $(DEVICE),--device $(DEVICE)) \
 		$(if $(filter yes,$(DESTROY)),--destroy) \
 		$(if $(DIR),--dir $(DIR)) $(ARGS)
+
+bench: deps-run build $(HARNESS) ## what the harness costs
+	@$(PYTHON) -m runner.bench
 
 new: ## write a new case from a template: make new CASE=io_setup.what_it_proves
 	@$(PYTHON) -m runner.new "$(CASE)"
@@ -102,7 +113,7 @@ new: ## write a new case from a template: make new CASE=io_setup.what_it_proves
 PYTHON_SOURCES = $(shell git ls-files 'runner/*.py' runner/aioabi)
 C_SOURCES = $(shell git ls-files '*.c' '*.h')
 
-check: deps-build deps-run deps-check ## the project's own tests
+check: deps-check ## the project's own tests
 	$(MAKE) lint
 	$(MAKE) build $(HARNESS)
 	$(MAKE) CC=clang BUILD=$(BUILD)/clang $(BUILD)/clang/aioabi-cases
@@ -142,11 +153,13 @@ define install
 	}
 endef
 
+# one after the other, since apt-get locks
+deps: deps-check ## install what is missing
 deps-build:
 	$(call install,$(DEPS_BUILD))
-deps-run:
+deps-run: deps-build
 	$(call install,$(DEPS_RUN))
-deps-check:
+deps-check: deps-run
 	$(call install,$(DEPS_CHECK))
 
 clean: ## remove what was built

@@ -701,8 +701,9 @@ static bool stranger_moves_quota(void)
 
 /*
  * fs.aio-nr counts for the whole system. On a machine that is not ours a
- * change, or the failure of a case that looked at the number, counts when it
- * shows in each of several runs, and when nobody else is moving the number.
+ * change, or the failure of a case that looked at the number or got no context,
+ * counts when it shows in each of several runs, and when nobody else is moving
+ * the number.
  *
  * True when the item is to run again.
  */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -282,4 +283,27 @@ CASE(harness, needs_device, "a block device", .on = ON_BLOCK)
 	struct storage storage = open_storage(O_RDONLY);
 
 	EXPECT_TRUE(storage.is_block_device);
+}
+
+/*
+ * What a case costs without a harness: fork, the calls of
+ * io_setup.einval_nr_zero, wait; arg times. Prints the mean in microseconds.
+ */
+EXEC_BODY(bare_forks)
+{
+	int64_t begin = now_ns();
+	unsigned long i;
+
+	for (i = 0; i < arg; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			aio_handle ctx = 0;
+
+			_exit(syscall(SYS_io_setup, 0, &ctx) == 0);
+		}
+		waitpid(pid, NULL, 0);
+	}
+	printf("%lld\n", (long long)(now_ns() - begin) / (long long)arg / 1000);
+	return 0;
 }
