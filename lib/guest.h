@@ -11,7 +11,8 @@
  *			the first that is there
  *	device NAME	of the zoo, if the kernel has it; in this order
  *	arg TEXT	an option of the executor
- *	late MODULE	to be loaded when the executor runs, if the kernel has it
+ *	late MODULE	to be loaded when the executor runs, if the kernel has
+ *it
  */
 #ifndef AIOABI_GUEST_H
 #define AIOABI_GUEST_H
