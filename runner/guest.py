@@ -100,7 +100,9 @@ class Plan:
             words.append("tsc=reliable")
         if not self.kernel.vouched:
             words.append("module.sig_enforce=1")
-        return [*words, *self.more, "--", "guest"]
+        # Without ACPI QEMU appends the devices, and nothing after -- is the kernel's.
+        last = ["--", "guest"] if self.hardware.acpi else ["guest"]
+        return [*words, *self.more, *last]
 
     def configuration(self, arguments: Sequence[str]) -> list[str]:
         """The lines of /guest.conf."""
@@ -657,7 +659,11 @@ def _by_configuration(kernel: Kernel) -> Hardware:
     pci = has("PCI") and has("VIRTIO_PCI")
     mmio = has("VIRTIO_MMIO") and not pci
     port = has("VIRTIO_CONSOLE") and (pci or mmio)
-    return Hardware("microvm" if mmio else "q35", wire=("port" if port else "serial",))
+    return Hardware(
+        "microvm" if mmio else "q35",
+        wire=("port" if port else "serial",),
+        acpi=has("ACPI") or not has("VIRTIO_MMIO_CMDLINE_DEVICES"),
+    )
 
 
 def _remembered() -> dict[str, Any]:

@@ -31,7 +31,8 @@ class MachineError(Exception):
 @dataclass(frozen=True)
 class Hardware:
     """What a machine is made of. `kind` is QEMU's: q35, or microvm for a kernel that
-    knows virtio only without PCI. `wire`: how the guest is talked to, by a virtio
+    knows virtio only without PCI; without `acpi` it tells of its devices on the
+    kernel's command line. `wire`: how the guest is talked to, by a virtio
     "port" or over the second "serial" line; both, when it is not known what it has."""
 
     kind: str = "q35"
@@ -40,6 +41,7 @@ class Hardware:
     memory: int = 1024
     wire: tuple[str, ...] = ("port",)
     disks: tuple[Disk, ...] = ()
+    acpi: bool = True
 
 
 @dataclass
@@ -290,7 +292,8 @@ def _machine(hardware: Hardware) -> list[str]:
         *("-smp", str(hardware.cpus), "-m", str(hardware.memory)),
     ]
     if hardware.kind == "microvm":
-        return arguments + ["-M", "microvm,rtc=on,acpi=on,pic=on,pit=on"]
+        acpi = "on" if hardware.acpi else "off"
+        return arguments + ["-M", f"microvm,rtc=on,acpi={acpi},pic=on,pit=on"]
     arguments += ["-M", "q35,usb=off,smbus=off,vmport=off", "-device", "pvpanic"]
     if hardware.cpus < 2 or hardware.memory % 2:
         return arguments
