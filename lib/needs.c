@@ -131,6 +131,17 @@ NEED(cpus2, "two CPUs")
 	return CPU_COUNT(&set) < 2 ? "there is one" : NULL;
 }
 
+NEED(realtime, "real-time scheduling")
+{
+	const struct sched_param first = { .sched_priority = 1 };
+	const struct sched_param normal = { 0 };
+
+	if (sched_setscheduler(0, SCHED_FIFO, &first) ||
+	    sched_setscheduler(0, SCHED_OTHER, &normal))
+		return strerror(errno);
+	return NULL;
+}
+
 NEED(userfaultfd, "a userfaultfd that stops the kernel too")
 {
 	struct uffdio_api api = { .api = UFFD_API };

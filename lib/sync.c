@@ -320,6 +320,26 @@ void unpin(void)
 	REQUIRE(!sched_setaffinity(0, sizeof(usable), &usable));
 }
 
+void hold_cpu(void)
+{
+	const struct sched_param param = { .sched_priority = 1 };
+	cpu_set_t one;
+
+	usable_read();
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	REQUIRE(!sched_setaffinity(0, sizeof(one), &one));
+	REQUIRE(!sched_setscheduler(0, SCHED_FIFO, &param));
+}
+
+void let_cpu_go(void)
+{
+	const struct sched_param param = { 0 };
+
+	REQUIRE(!sched_setscheduler(0, SCHED_OTHER, &param));
+	unpin();
+}
+
 /* --- signals --- */
 
 static atomic_uint seen[NSIG];

@@ -114,6 +114,13 @@ void pin_to_cpu(unsigned int n);
 unsigned int cpus_usable(void);
 /* unpin() - run anywhere again. */
 void unpin(void);
+/*
+ * hold_cpu() - until let_cpu_go() nothing else runs on this thread's CPU, the
+ * kernel's own work that was queued there included. Ask for it with .needs =
+ * "realtime", and keep it short.
+ */
+void hold_cpu(void);
+void let_cpu_go(void);
 
 /* --- signals --- */
 
