@@ -35,6 +35,7 @@ struct held {
 	int orders[2];
 	unsigned int ordered;
 	pid_t server;
+	struct held_sync last_sync;
 	unsigned char data[HELD_SIZE];
 };
 
@@ -168,6 +169,7 @@ static void serve_request(struct held *held)
 	struct pending request = { 0 };
 	struct fuse_open_out opened = { 0 };
 	struct fuse_write_in *write_in;
+	struct fuse_fsync_in *fsync_in;
 	struct fuse_read_in *read_in;
 	void *arg = in + 1;
 	ssize_t len;
@@ -210,6 +212,11 @@ static void serve_request(struct held *held)
 		hold_or_finish(held, request);
 		break;
 	case FUSE_FSYNC:
+		fsync_in = arg;
+		held->last_sync.datasync = fsync_in->fsync_flags &
+					   FUSE_FSYNC_FDATASYNC;
+		held->last_sync.uid = in->uid;
+		held->last_sync.gid = in->gid;
 		request.offset = SYNC_OFFSET;
 		hold_or_finish(held, request);
 		break;
@@ -353,6 +360,11 @@ struct held *held_open(int *fd)
 unsigned char *held_data(struct held *held)
 {
 	return held->data;
+}
+
+struct held_sync held_last_sync(struct held *held)
+{
+	return held->last_sync;
 }
 
 int held_server(struct held *held)

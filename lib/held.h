@@ -53,6 +53,14 @@ void release_at(struct held *held, int64_t offset, int error);
 /* release_all() - end all that are held, oldest first, and hold no more. */
 void release_all(struct held *held);
 
+/* What came with a sync: fsync or fdatasync, and by whom. */
+struct held_sync {
+	int datasync;
+	unsigned int uid, gid;
+};
+/* held_last_sync() - of the last sync that came, held or not. */
+struct held_sync held_last_sync(struct held *held);
+
 /* held_server() - the pid of the server: killing it fails all requests. */
 int held_server(struct held *held);
 
