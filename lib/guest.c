@@ -21,6 +21,7 @@
 
 #include "json.h"
 #include "modules.h"
+#include "needs.h"
 #include "zoo.h"
 
 #define CONFIGURATION "/guest.conf"
@@ -303,4 +304,17 @@ void guest(void)
 		give_up("the executor left with status %d",
 			WEXITSTATUS(status));
 	leave();
+}
+
+NEED(guest, "a guest of the suite's own")
+{
+	struct stat first, own;
+
+	/* in a container, too, it may be the first process */
+	if (access(CONFIGURATION, R_OK) || stat("/proc/1/exe", &first) ||
+	    stat("/proc/self/exe", &own))
+		return strerror(errno);
+	return first.st_dev == own.st_dev && first.st_ino == own.st_ino
+		       ? NULL
+		       : "the machine is another's";
 }
