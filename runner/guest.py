@@ -268,7 +268,7 @@ class GuestExecutor(Executor):
             said += early
             if run:
                 plan.otherwise = None
-                self._patience = max(SILENCE, 8 * seconds)
+                self._patience = max(SILENCE, 4 * seconds)
                 self._passed, self._unwell = False, ""
                 return guest, run, said
             guest.machine.kill()

@@ -21,6 +21,7 @@ QEMU = "qemu-system-x86_64"
 PROBE_SECONDS = 5.0
 STDERR_MAX = 4096
 SEND_BREAK = b'{"execute": "chardev-send-break", "arguments": {"id": "console"}}\n'
+QUIET = 0.7  # seconds without a line: it has said what it had to say
 DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # of util-linux
 
 
@@ -60,6 +61,7 @@ class Machine:
     _console: Optional[socket.socket] = None
     _monitor: Optional[socket.socket] = None
     _partial: bytes = b""
+    _said: int = 0
     _unsent: bytes = b""
     _events: bytes = b""
     _why: str = ""
@@ -130,19 +132,25 @@ class Machine:
         for entry, mask in self._selector.select(max(0.0, seconds)):
             entry.data(entry.fileobj, mask)
 
-    def ask_for_traces(self, seconds: float = 3.0) -> None:
+    def ask_for_traces(self, seconds: float = 10.0) -> None:
         """Have a kernel that does nothing any more say what it is at: what its
         processors do, and which tasks wait."""
-        for key in b"lw":
-            for wire in (self._monitor, self._console):
-                text = SEND_BREAK if wire is self._monitor else bytes([key])
-                try:
-                    wire.send(text)  # type: ignore[union-attr]
-                except (OSError, AttributeError):
-                    return
-            until = time.monotonic() + seconds / 2
-            while self.alive and time.monotonic() < until:
-                self.wait(until - time.monotonic())
+        if not self._console or not self._monitor:
+            return
+        until = time.monotonic() + seconds
+        for key in b"9lw":
+            try:
+                self._monitor.send(SEND_BREAK)
+                self.wait(QUIET)
+                self._console.send(bytes([key]))
+            except OSError:
+                return
+            said = -1
+            while self.alive and said != self._said and time.monotonic() < until:
+                said = self._said
+                quiet = time.monotonic() + QUIET
+                while self.alive and time.monotonic() < quiet:
+                    self.wait(quiet - time.monotonic())
 
     @property
     def alive(self) -> bool:
@@ -218,6 +226,7 @@ class Machine:
 
     def _console_line(self, line: bytes) -> None:
         text = line.decode(errors="replace")
+        self._said += 1
         self.panicked |= "Kernel panic - not syncing" in text
         self.on_console(text)
 
@@ -289,21 +298,23 @@ def _machine(hardware: Hardware) -> list[str]:
         *("-accel", "kvm" if kvm else "tcg,thread=multi"),
         # Five levels of page tables are more to walk.
         *("-cpu", "host" if kvm else "max,la57=off"),
-        *("-smp", str(hardware.cpus), "-m", str(hardware.memory)),
+        *("-m", str(hardware.memory)),
     ]
+    cpus = hardware.cpus
     if hardware.kind == "microvm":
         acpi = "on" if hardware.acpi else "off"
-        return arguments + ["-M", f"microvm,rtc=on,acpi={acpi},pic=on,pit=on"]
+        machine = f"microvm,rtc=on,acpi={acpi},pic=on,pit=on"
+        return arguments + ["-M", machine, "-smp", str(cpus)]
     arguments += ["-M", "q35,usb=off,smbus=off,vmport=off", "-device", "pvpanic"]
-    if hardware.cpus < 2 or hardware.memory % 2:
-        return arguments
-    half, last = hardware.cpus // 2, hardware.cpus - 1
-    for node, cpus in enumerate((f"0-{half - 1}", f"{half}-{last}")):
-        size = f"{hardware.memory // 2}M"
+    if cpus % 2 or hardware.memory % 2:
+        return arguments + ["-smp", str(cpus)]
+    # Two nodes are two sockets: a kernel warns of one socket on two nodes.
+    arguments += ["-smp", f"{cpus},sockets=2,cores={cpus // 2}"]
+    for node, first in enumerate((0, cpus // 2)):
+        size, last = f"{hardware.memory // 2}M", first + cpus // 2 - 1
         arguments += ["-object", f"memory-backend-ram,id=node{node},size={size}"]
-        first, _, end = cpus.partition("-")
-        cpus = first if first == end else cpus
-        arguments += ["-numa", f"node,nodeid={node},memdev=node{node},cpus={cpus}"]
+        numa = f"node,nodeid={node},memdev=node{node},cpus={first}-{last}"
+        arguments += ["-numa", numa]
     return arguments
 
 
