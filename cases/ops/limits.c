@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Writes that a limit stops: of the process, of the file, of the file system.
+ *
+ * Each is refused in the event, with the errno that write(2) would have given
+ * and the signal that it would have raised.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "case.h"
+#include "own.h"
+
+#define LEN    4096
+#define SEED   29
+#define FILLER 0x5a
+
+static unsigned char *filled_buffer(size_t len)
+{
+	return memset(io_buffer(len), FILLER, len);
+}
+
+/* --- the largest size that the process may give a file --- */
+
+static void limit_file_size(rlim_t bytes)
+{
+	const struct rlimit limit = { bytes, bytes };
+
+	REQUIRE(!setrlimit(RLIMIT_FSIZE, &limit));
+	count_signal(SIGXFSZ, 0);
+}
+
+CASE(ops, limit_fsize_beyond,
+     "a write beyond RLIMIT_FSIZE: SIGXFSZ, and EFBIG in the event",
+     .clause = "ops.limit.fsize", .on = ON_FILE, .every_device = true)
+{
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int fd = scratch_file("file", O_RDWR);
+
+	limit_file_size(LEN);
+	prep_write(iocb, fd, filled_buffer(LEN), LEN, LEN);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, -EFBIG);
+	EXPECT_EQ(1, signals_seen(SIGXFSZ));
+	EXPECT_EQ(0, lseek(fd, 0, SEEK_END));
+}
+
+CASE(ops, limit_fsize_across, "a write across it is short, and raises nothing",
+     .clause = "ops.limit.fsize", .on = ON_FILE, .every_device = true)
+{
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int fd = scratch_file("file", O_RDWR);
+
+	limit_file_size(LEN);
+	prep_write(iocb, fd, filled_buffer(2 * LEN), 2 * LEN, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, LEN);
+	EXPECT_EQ(0, signals_seen(SIGXFSZ));
+	EXPECT_EQ(LEN, lseek(fd, 0, SEEK_END));
+}
+
+/* --- the largest size that the file system has --- */
+
+/* lseek(2) goes as far as a file can grow, and no further. */
+static int64_t largest_size(int fd)
+{
+	int64_t good = 0, bad = INT64_MAX, middle;
+
+	if (lseek(fd, bad, SEEK_SET) == bad)
+		return bad;
+	while (bad - good > 1) {
+		middle = good + (bad - good) / 2;
+		if (lseek(fd, middle, SEEK_SET) == middle)
+			good = middle;
+		else
+			bad = middle;
+	}
+	return good;
+}
+
+CASE(ops, limit_large_file,
+     "a write beyond what the file system can hold in a file ends with EFBIG",
+     .clause = "ops.limit.large_file", .on = ON_FILE, .every_device = true)
+{
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int fd = scratch_file("file", O_RDWR);
+	int64_t largest = largest_size(fd);
+
+	if (largest > INT64_MAX - LEN)
+		SKIP("a file can be as large as any offset here");
+	prep_write(iocb, fd, filled_buffer(LEN), LEN, largest);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, -EFBIG);
+	prep_write(iocb, fd, filled_buffer(LEN), LEN, largest - 1);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, 1);
+	EXPECT_EQ(largest, lseek(fd, 0, SEEK_END));
+}
+
+/* --- seals --- */
+
+static int sealed_memfd(int seals)
+{
+	int fd = keep(memfd_create("aioabi", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+
+	REQUIRE(!ftruncate(fd, LEN));
+	REQUIRE(!fcntl(fd, F_ADD_SEALS, seals));
+	return fd;
+}
+
+CASE(ops, limit_seal_write, "a memfd sealed against writing: EPERM",
+     .clause = "ops.limit.seal", .needs = "memfd")
+{
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	unsigned char *buf = filled_buffer(LEN);
+	int fd = sealed_memfd(F_SEAL_WRITE);
+
+	prep_write(iocb, fd, buf, LEN, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, -EPERM);
+	prep_read(iocb, fd, buf, LEN, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, LEN);
+	EXPECT_EQ(0, buf[0]);
+}
+
+CASE(ops, limit_seal_grow, "past the end of one sealed against growing: EPERM",
+     .clause = "ops.limit.seal", .needs = "memfd")
+{
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	unsigned char *buf = filled_buffer(LEN);
+	int fd = sealed_memfd(F_SEAL_GROW);
+
+	prep_write(iocb, fd, buf, LEN, LEN);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, -EPERM);
+	prep_write(iocb, fd, buf, LEN, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, LEN);
+	EXPECT_EQ(LEN, lseek(fd, 0, SEEK_END));
+}
+
+/* --- flags and mounts --- */
+
+CASE(ops, limit_immutable, "a file made immutable while it is open: EPERM",
+     .clause = "ops.limit.immutable", .needs = "mkfs_ext4")
+{
+	const char *dir = own_filesystem("ext4");
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int fd = keep(
+		open(file_in(dir, "file"), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+	int flags = FS_IMMUTABLE_FL;
+
+	prep_write(iocb, fd, filled_buffer(LEN), LEN, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, LEN);
+	REQUIRE(!ioctl(fd, FS_IOC_SETFLAGS, &flags));
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, -EPERM);
+}
+
+CASE(ops, limit_read_only_mount,
+     "on a read-only mount reads work, and writes have no descriptor",
+     .clause = "ops.limit.read_only_mount", .needs = "own_mounts")
+{
+	const char *dir = own_tmpfs(NULL);
+	const char *path = file_in(dir, "file");
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	unsigned char *buf = filled_buffer(LEN);
+	int fd;
+
+	fd = keep(open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+	REQUIRE(write(fd, buf, LEN) == LEN);
+	drop(fd);
+	REQUIRE(!mount(NULL, dir, NULL, MS_REMOUNT | MS_RDONLY, NULL));
+	REQUIRE(open(path, O_RDWR | O_CLOEXEC) < 0 && errno == EROFS);
+	fd = keep(open(path, O_RDONLY | O_CLOEXEC));
+	prep_write(iocb, fd, buf, LEN, 0);
+	EXPECT_ERR(EBADF, submit_one(ctx, iocb));
+	prep_read(iocb, fd, buf, LEN, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, LEN);
+}
+
+CASE(ops, limit_full, "a write to a full file system: short, then ENOSPC",
+     .clause = "ops.pwrite.full_fs", .needs = "own_mounts")
+{
+	enum { PAGES = 16 };
+	char options[32];
+	const char *dir;
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	const size_t room = PAGES * PAGE_SIZE;
+	unsigned char *buf = filled_buffer(2 * room);
+	int fd;
+
+	snprintf(options, sizeof(options), "size=%zu", room);
+	dir = own_tmpfs(options);
+	fd = keep(
+		open(file_in(dir, "file"), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+	prep_write(iocb, fd, buf, 2 * room, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, room);
+	prep_write(iocb, fd, buf, PAGE_SIZE, (int64_t)room);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, -ENOSPC);
+	/* and over what there is already there is room */
+	prep_write(iocb, fd, buf, room, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, room);
+}
+
+/* --- swap --- */
+
+/* The smallest header that swapon(2) takes; see struct swap_header. */
+static void make_swap(int fd, size_t pages)
+{
+	enum { INFO = 1024, MAGIC_LEN = 10 };
+	unsigned char *page = io_buffer(PAGE_SIZE);
+	uint32_t info[] = { 1, (uint32_t)pages - 1, 0 };
+
+	memcpy(page + INFO, info, sizeof(info));
+	memcpy(page + PAGE_SIZE - MAGIC_LEN, "SWAPSPACE2", MAGIC_LEN);
+	REQUIRE(pwrite(fd, page, PAGE_SIZE, 0) == (ssize_t)PAGE_SIZE);
+}
+
+CASE(ops, limit_swapfile, "a write to what is swapped to ends with ETXTBSY",
+     .clause = "ops.limit.swapfile", .needs = "own_loop root", .serial = true)
+{
+	enum { SIZE = 1024 * 1024 };
+	const char *path = own_loop(SIZE, 4096);
+	int fd = keep(open(path, O_RDWR | O_DIRECT | O_CLOEXEC));
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct io_event event = { 0 };
+	long result;
+
+	make_swap(fd, SIZE / PAGE_SIZE);
+	prep_write(iocb, fd, filled_buffer(LEN), LEN, SIZE - LEN);
+	if (swapon(path, 0) && (errno == ENOSYS || errno == EPERM))
+		SKIP("no swapping here: %s", strerror(errno));
+	result = submit_one(ctx, iocb);
+	if (result == 1)
+		aio->getevents(ctx, 1, 1, &event, NULL);
+	REQUIRE(!swapoff(path));
+	ASSERT_EQ(1, result);
+	EXPECT_EVENT(&event, iocb, -ETXTBSY);
+	/* its pages are a program's again */
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, LEN);
+}
+
+/* --- frozen file systems --- */
+
+/*
+ * Thaws when this process is gone, however it went: until then nobody gets a
+ * file system back that is frozen, nor a process that waits for it.
+ */
+static void guard_against_frost(int dir)
+{
+	int ends[2];
+	pid_t pid;
+	char byte;
+
+	REQUIRE(!pipe2(ends, O_CLOEXEC));
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (!pid) {
+		setsid();
+		close(ends[1]);
+		while (read(ends[0], &byte, 1) < 0)
+			;
+		ioctl(dir, FITHAW, 0);
+		_exit(0);
+	}
+	close(ends[0]);
+	keep(ends[1]);
+}
+
+CASE(ops, freeze_after_writes,
+     "a file system freezes after any number of writes, however they ended",
+     .clause = "ops.pwrite.freeze", .needs = "mkfs_ext4")
+{
+	enum { WRITES = 20 };
+	const char *dir = own_filesystem("ext4");
+	int root = keep(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	const char *path = file_in(dir, "file");
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int fd = keep(open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+	int direct = keep(open(path, O_RDWR | O_DIRECT | O_CLOEXEC));
+	unsigned char *buf = filled_buffer(LEN);
+	int round, i;
+
+	guard_against_frost(root);
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < WRITES; i++) {
+			prep_write(iocb, fd, buf, LEN, i * LEN);
+			ASSERT_EQ(1, submit_one(ctx, iocb));
+			EXPECT_COMPLETES(ctx, iocb, LEN);
+			prep_write(iocb, direct, buf, LEN, i * LEN);
+			ASSERT_EQ(1, submit_one(ctx, iocb));
+			EXPECT_COMPLETES(ctx, iocb, LEN);
+			prep_write(iocb, fd, nowhere(), LEN, i * LEN);
+			ASSERT_EQ(1, submit_one(ctx, iocb));
+			EXPECT_COMPLETES(ctx, iocb, -EFAULT);
+			prep_write(iocb, direct, buf + 1, LEN, 1);
+			ASSERT_EQ(1, submit_one(ctx, iocb));
+			EXPECT_COMPLETES(ctx, iocb, -EINVAL);
+			prep_read(iocb, direct, buf, LEN, i * LEN);
+			ASSERT_EQ(1, submit_one(ctx, iocb));
+			EXPECT_COMPLETES(ctx, iocb, LEN);
+		}
+		EXPECT_EQ(0, ioctl(root, FIFREEZE, 0));
+		EXPECT_EQ(0, ioctl(root, FITHAW, 0));
+	}
+}
+
+struct frozen_write {
+	aio_handle ctx;
+	struct iocb *iocb;
+};
+
+static void *write_frozen(void *arg)
+{
+	struct frozen_write *frozen = arg;
+
+	return (void *)submit_one(frozen->ctx, frozen->iocb);
+}
+
+CASE(ops, freeze_blocks_writes,
+     "a write to a frozen file system waits in the call until it is thawed",
+     .clause = "ops.pwrite.frozen", .needs = "mkfs_ext4 task_syscall")
+{
+	const char *dir = own_filesystem("ext4");
+	int root = keep(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	struct frozen_write frozen = { .ctx = new_context(1) };
+	unsigned char *buf = filled_buffer(LEN);
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct thread *thread;
+	int fd;
+
+	guard_against_frost(root);
+	fd = keep(
+		open(file_in(dir, "file"), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+	frozen.iocb = prep_write(iocb, fd, buf, LEN, 0);
+	REQUIRE(!ioctl(root, FIFREEZE, 0));
+	thread = thread_run(write_frozen, &frozen);
+	wait_asleep_in(thread_tid(thread), SYS_io_submit);
+	EXPECT_EQ(0, ring_unread(frozen.ctx));
+	REQUIRE(!ioctl(root, FITHAW, 0));
+	EXPECT_EQ(1, (long)thread_join(thread));
+	EXPECT_COMPLETES(frozen.ctx, iocb, LEN);
+}
+
+CASE(ops, freeze_lets_read, "reads of a frozen file system do not wait",
+     .clause = "ops.pwrite.frozen", .needs = "mkfs_ext4")
+{
+	const char *dir = own_filesystem("ext4");
+	int root = keep(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	unsigned char *buf = filled_buffer(LEN);
+	int fd;
+
+	guard_against_frost(root);
+	fd = keep(open(file_in(dir, "file"),
+		       O_CREAT | O_RDWR | O_NOATIME | O_CLOEXEC, 0600));
+	REQUIRE(write(fd, buf, LEN) == LEN);
+	REQUIRE(!ioctl(root, FIFREEZE, 0));
+	prep_read(iocb, fd, buf, LEN, 0);
+	EXPECT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETED(ctx, iocb, LEN);
+	REQUIRE(!ioctl(root, FITHAW, 0));
+}
