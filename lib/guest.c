@@ -28,13 +28,15 @@
 #define ARGS_MAX      64
 #define PORTS_MAX     4
 #define LATE_MAX      4
+#define FILES_MAX     4
+#define FILE_SIZE_MAX (1 << 20)
 #define PORT_SECONDS  30 /* for a port to appear */
 #define PORT_PATIENCE 1	 /* second, before the next best is taken */
 
 static char *args[ARGS_MAX] = { "aioabi-cases", "serve", "--ours" };
 static unsigned int arg_count = 3;
-static char *ports[PORTS_MAX], *late[LATE_MAX];
-static unsigned int port_count, late_count;
+static char *ports[PORTS_MAX], *late[LATE_MAX], *wanted[FILES_MAX];
+static unsigned int port_count, late_count, file_count;
 static struct json absent; /* records of what the zoo lacks */
 
 static void leave(void) __attribute__((noreturn));
@@ -226,6 +228,8 @@ static void read_configuration(void)
 			*value++ = '\0';
 		if (!strcmp(line, "load")) {
 			load(value);
+		} else if (!strcmp(line, "file")) {
+			keep(wanted, &file_count, FILES_MAX, value);
 		} else if (!strcmp(line, "late")) {
 			keep(late, &late_count, LATE_MAX, value);
 		} else if (!strcmp(line, "port")) {
@@ -256,18 +260,43 @@ static void run_executor(int port)
 	_exit(127);
 }
 
-static void say_absent(int port)
+static void say(int port, struct json *json)
 {
-	const char *at = absent.text;
+	const char *at = json->text;
 	ssize_t n;
 
-	while (absent.used) {
-		n = write(port, at, absent.used);
+	while (json->used) {
+		n = write(port, at, json->used);
 		if (n <= 0)
 			break;
 		at += n;
-		absent.used -= (size_t)n;
+		json->used -= (size_t)n;
 	}
+}
+
+static void send_file(int port, const char *path)
+{
+	static unsigned char data[FILE_SIZE_MAX];
+	static char text[2 * FILE_SIZE_MAX + 1];
+	struct json record = { NULL };
+	FILE *f = fopen(path, "re");
+	size_t i, size;
+
+	if (!f) {
+		fprintf(stderr, "aioabi: %s: %s\n", path, strerror(errno));
+		return;
+	}
+	size = fread(data, 1, sizeof(data), f);
+	fclose(f);
+	for (i = 0; i < size; i++)
+		snprintf(text + 2 * i, 3, "%02x", data[i]);
+	json_begin(&record);
+	json_string(&record, "type", "file");
+	json_string(&record, "name", path);
+	json_string(&record, "hex", text);
+	json_end(&record);
+	say(port, &record);
+	json_free(&record);
 }
 
 void guest(void)
@@ -285,13 +314,14 @@ void guest(void)
 	modules_make_nodes();
 	read_configuration();
 	port = open_port();
-	say_absent(port);
+	say(port, &absent);
 	executor = fork();
 	if (executor < 0)
 		give_up("fork: %s", strerror(errno));
 	if (!executor)
 		run_executor(port);
-	close(port);
+	if (!file_count)
+		close(port);
 	for (i = 0; i < late_count; i++)
 		load(late[i]);
 	do
@@ -303,6 +333,8 @@ void guest(void)
 	if (WEXITSTATUS(status) > 2)
 		give_up("the executor left with status %d",
 			WEXITSTATUS(status));
+	for (i = 0; i < file_count; i++)
+		send_file(port, wanted[i]);
 	leave();
 }
 

@@ -11,6 +11,7 @@
  *			the first that is there
  *	device NAME	of the zoo, if the kernel has it; in this order
  *	arg TEXT	an option of the executor
+ *	file PATH	to be sent when the executor has left
  *	late MODULE	to be loaded when the executor runs, if the kernel has
  *it
  */

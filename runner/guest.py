@@ -28,6 +28,7 @@ BOOT_CPU = {"tcg": 60.0, "kvm": 20.0}  # seconds of processor time without a wor
 BOOT_IDLE = 40.0  # seconds without any
 BOOT_LIMIT = 900.0
 SILENCE = 20.0  # the executor says something every second
+SILENCE_BOOTS = 4.0  # or, on a slow machine, this many times what its boot took
 PARTING = 3.0
 BARREN_MAX = 5  # guests in a row that were lost with nothing passed
 CONSOLE_MAX = 400  # lines that an outcome carries
@@ -38,11 +39,13 @@ REPORT = re.compile(
     r"|Oops: |WARNING: |general protection fault|KASAN|KCSAN|UBSAN|KFENCE|INFO: task"
     r"|soft lockup|rcu: INFO"
 )
+MARK = re.compile(r"aioabi: (start|end) (\d+) ")
 STAMP = re.compile(r"^(<\d+>)?\[ *[0-9.]+\](\[ *[TC]\d+\])? ?")
 
 COMMAND_LINE = (
     "console=ttyS0",
     "panic=-1",
+    "printk.devkmsg=on",
     "sysrq_always_enabled",
     "oops=panic",
     # Faster, and no less of a kernel: there is nothing here to be protected.
@@ -91,6 +94,7 @@ class Plan:
     devices: Sequence[str] = ()
     arguments: Sequence[str] = ()
     more: Sequence[str] = ()
+    files: Sequence[str] = ()  # of the guest, sent when its executor leaves
 
     def command_line(self, loud: bool) -> list[str]:
         """What the kernel is told."""
@@ -113,6 +117,7 @@ class Plan:
         lines += ["port aioabi"] if "port" in self.hardware.wire else []
         lines += ["port /dev/ttyS1"] if "serial" in self.hardware.wire else []
         lines += [f"arg {text}" for text in arguments]
+        lines += [f"file {path}" for path in self.files]
         return lines + ["late pvpanic_mmio", "late pvpanic"]
 
     def boot(self, arguments: Sequence[str], loud: bool, machine: Machine) -> None:
@@ -126,14 +131,15 @@ class Plan:
 
 
 class Console:
-    """Every line of the guest's console: kept in the run's folder, each below the
-    case that was running, and looked up for the one that killed the guest."""
+    """Every line of the guest's console. The guest's executor has the kernel say which
+    items start and end between its own lines, so that each line is below what ran."""
 
     def __init__(self) -> None:
         self._early: list[str] = []
         self._file: Any = None
-        self.lines: deque[tuple[int, str]] = deque(maxlen=4000)
+        self._lines: deque[tuple[int, str]] = deque(maxlen=4000)
         self._count = 0
+        self._starts: dict[int, int] = {}
 
     def attach(self, folder: Path) -> None:
         """Keep it in this folder from here on."""
@@ -143,20 +149,28 @@ class Console:
         self._early.clear()
         self._file.flush()
 
-    def mark(self, text: str) -> int:
-        """A line of the runner's own; gives its number."""
+    def mark(self, text: str) -> None:
+        """A line of the runner's own."""
         self._keep(f"-- {text}")
-        return self._count
 
     def line(self, text: str) -> None:
         """A line of the guest's."""
-        self._count += 1
-        self.lines.append((self._count, text))
         self._keep(text)
+        self._count += 1
+        mark = MARK.search(text)
+        if not mark:
+            self._lines.append((self._count, text))
+        elif mark.group(1) == "start":
+            self._starts.setdefault(int(mark.group(2)), self._count)
 
-    def since(self, number: int) -> list[str]:
-        """The guest's lines from this number on."""
-        return [text for at, text in self.lines if at > number]
+    def since(self, numbers: Sequence[int]) -> list[str]:
+        """The guest's lines since the first of these orders was started."""
+        first = min((self._starts.get(n, 0) for n in numbers), default=0)
+        return [text for at, text in self._lines if at > first]
+
+    def tail(self) -> list[str]:
+        """The last lines."""
+        return [text for _, text in self._lines][-CONSOLE_TAIL:]
 
     def close(self) -> None:
         """There is no more."""
@@ -224,7 +238,7 @@ class GuestExecutor(Executor):
         self._suspicion = ""
         self._sent: dict[int, Flight] = {}
         self._done: set[int] = set()
-        self._flying: dict[int, int] = {}
+        self._flying: set[int] = set()
         self._early: list[Record] = []
         self._next = 0
         self._barren = 0
@@ -232,6 +246,11 @@ class GuestExecutor(Executor):
         self._unwell = ""
         self._told_to_stop = ""
         self._patience = SILENCE
+
+    @property
+    def machine(self) -> Optional[Machine]:
+        """The machine that runs now, if there is one."""
+        return self._guest.machine if self._guest else None
 
     # Booting
 
@@ -268,12 +287,12 @@ class GuestExecutor(Executor):
             said += early
             if run:
                 plan.otherwise = None
-                self._patience = max(SILENCE, 4 * seconds)
+                self._patience = max(SILENCE, SILENCE_BOOTS * seconds)
                 self._passed, self._unwell = False, ""
                 return guest, run, said
             guest.machine.kill()
             said.append(note(f"the guest did not boot: {why}"))
-        tail = [text for _, text in self.console.lines][-CONSOLE_TAIL:]
+        tail = self.console.tail()
         try:
             self.plan.kernel.check()
         except KernelError as error:
@@ -464,16 +483,14 @@ class GuestExecutor(Executor):
         again = bool(record.get("again"))
         record = {**record, "seq": flight.seq, "round": flight.round + again}
         if kind == "start":
-            place = self.console.mark(f"start {flight.key}")
-            self._flying.setdefault(number, place)
+            self._flying.add(number)
             self._ledger.see(record)
             return [record]
         if record.get("outcome") == "lost" and not self._told_to_stop:
             # The guest gave up, not the run: it goes on in the next one.
             self._todo.append(flight)
             return []
-        self._flying.pop(number, None)
-        self.console.mark(f"{record.get('outcome')} {flight.key}")
+        self._flying.discard(number)
         self._passed |= record.get("outcome") == "pass"
         if record.get("unwell") and not self._unwell:
             self._unwell = str(record["unwell"])
@@ -518,29 +535,29 @@ class GuestExecutor(Executor):
         guest.machine.kill()
         self._guest = None
         self._count_barren()
-        flying = [(self._sent[number], at) for number, at in self._flying.items()]
+        flying = [self._sent[number] for number in sorted(self._flying)]
         rest = [
             flight
             for number, flight in self._sent.items()
             if number not in self._done and number not in self._flying
         ]
         self._todo.extendleft(reversed(rest))
+        lines = self.console.since(sorted(self._flying))
+        lines = lines[:CONSOLE_MAX] if flying else lines[-CONSOLE_TAIL:]
         self._forget()
-        since = min((at for _, at in flying), default=0)
-        lines = self.console.since(since)[:CONSOLE_MAX]
         what = headline(lines, why)
         self.console.mark(f"lost: {why}")
         if stuck:
             raise ExecutorError(stuck)
         if not flying:
             record = note(f"the guest was lost while no case ran: {what}")
-            return [record | {"fails": True, "kernel_log": lines[-CONSOLE_TAIL:]}]
+            return [record | {"fails": True, "kernel_log": lines}]
         if len(flying) == 1:
             self._suspicion = ""
             kind = "hang" if frozen else "crash"
-            return [self._killed(flying[0][0], kind, why, what, lines)]
+            return [self._killed(flying[0], kind, why, what, lines)]
         self._suspicion = what
-        self._suspects.extend(flight for flight, _ in flying)
+        self._suspects.extend(flying)
         text = f"the guest was lost ({what}) while {len(flying)} cases ran"
         return [note(f"{text}: each is run again, alone")]
 
