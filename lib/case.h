@@ -169,9 +169,10 @@ bool check_unreached(const struct place *place, const char *format, ...)
 
 /*
  * ROUND(format, ...) - name this round of a loop: every failure tells it, until
- * the next ROUND. ROUND("") ends it. Of the whole process.
+ * the next ROUND, or ROUNDS_END(). Of the whole process.
  */
-#define ROUND(...) round_begin(__VA_ARGS__)
+#define ROUND(...)   round_begin(__VA_ARGS__)
+#define ROUNDS_END() round_begin("%s", "")
 void round_begin(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Setting the stage with anything that is not AIO. */

@@ -282,7 +282,7 @@ static struct iocb *poll_two_queues(struct iocb *iocb)
 	return iocb;
 }
 
-const struct refusal refusals[] = {
+static const struct refusal refusals[] = {
 	{ "a null pointer", EFAULT, BEFORE_SLOT, false, pointer_null },
 	{ "an unmapped iocb", EFAULT, BEFORE_SLOT, false, pointer_unmapped },
 	{ "an iocb of the kernel", EFAULT, BEFORE_SLOT, false, pointer_kernel },
@@ -322,4 +322,14 @@ const struct refusal refusals[] = {
 	{ "POLL with two wait queues", EINVAL, AFTER_KEY, true,
 	  poll_two_queues },
 };
-const unsigned int refusal_count = sizeof(refusals) / sizeof(refusals[0]);
+
+const struct refusal *next_refusal(const struct refusal *refusal)
+{
+	refusal = refusal ? refusal + 1 : refusals;
+	if (refusal == refusals + sizeof(refusals) / sizeof(refusals[0])) {
+		ROUNDS_END();
+		return NULL;
+	}
+	ROUND("%s", refusal->name);
+	return refusal;
+}

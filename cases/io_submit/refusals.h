@@ -34,14 +34,10 @@ struct refusal {
 	struct iocb *(*spoil)(struct iocb *iocb);
 };
 
-extern const struct refusal refusals[];
-extern const unsigned int refusal_count;
-
 /* for_each_refusal() - a loop over the table, each round named. */
-#define for_each_refusal(r)                                                 \
-	for ((r) = refusals;                                                \
-	     (r) < refusals + refusal_count && (ROUND("%s", (r)->name), 1); \
-	     (r)++)
+#define for_each_refusal(r) \
+	for ((r) = next_refusal(NULL); (r); (r) = next_refusal(r))
+const struct refusal *next_refusal(const struct refusal *refusal);
 
 /* new_write() - one byte to this descriptor, its key KEY_BEFORE: guarded. */
 struct iocb *new_write(int fd);
