@@ -579,8 +579,9 @@ CASE(io_submit, rounds,
 
 /* --- several CPUs at once --- */
 
-#define HAMMERERS  4
-#define HAMMERINGS 3000
+#define HAMMERERS     4
+#define HAMMERINGS    3000
+#define DEVICE_ROUNDS 100
 
 struct hammerer {
 	aio_handle ctx;
@@ -684,7 +685,7 @@ CASE(io_submit, rounds_device, "nor do completions of a device lose any",
 	prep_read(&iocb, storage.fd, buffer, PAGE_SIZE, storage.base);
 	for (n = 0; n < 64; n++)
 		list[n] = &iocb;
-	for (round = 0; round < 300; round++) {
+	for (round = 0; round < DEVICE_ROUNDS; round++) {
 		pin_to_cpu(round % cpus_usable());
 		nr = 1 + next_random(64 - in_flight);
 		STAGE_EQ(nr, aio->submit(ctx, nr, list));
