@@ -362,6 +362,13 @@ class GuestExecutor(Executor):
             guest.machine.kill()
         self.console.close()
 
+    def abandon(self) -> None:
+        """Leave at once: nobody wants to know any more."""
+        guest, self._guest = self._guest, None
+        if guest:
+            guest.machine.kill()
+        self.console.close()
+
     def batches(self) -> Iterator[list[Record]]:
         begun, counts = time.monotonic(), dict[str, int]()
         early, self._early = [*self._early, *self._say_absent()], []
@@ -559,7 +566,8 @@ class GuestExecutor(Executor):
         self._suspicion = what
         self._suspects.extend(flying)
         text = f"the guest was lost ({what}) while {len(flying)} cases ran"
-        return [note(f"{text}: each is run again, alone")]
+        suspects = [list(flight.key) for flight in flying]
+        return [note(f"{text}: each is run again, alone") | {"suspects": suspects}]
 
     def _killed(
         self, flight: Flight, kind: str, why: str, what: str, lines: Sequence[str]
