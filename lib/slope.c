@@ -15,10 +15,9 @@
 #define GRACE_PERIODS 40 /* in which what is freed later is freed */
 #define FILE_TEXT     (256 * 1024)
 
-/* The smallest per-CPU allocation of a context, and what the allocator hoards.
- */
+/* The smallest per-CPU allocation of a context; a page may be a coincidence. */
 #define PERCPU_LEAST 4
-#define PERCPU_SLACK 8
+#define PERCPU_SLACK 1
 
 /* Caches that AIO allocates from; the general ones by their sizes. */
 static const char *const caches[] = {

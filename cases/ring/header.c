@@ -3,7 +3,12 @@
  * The header of a new ring. Programs that reap by themselves (QEMU, fio,
  * libaio) trust each of these words before they enter the kernel.
  */
+#include <sys/mman.h>
+
 #include "case.h"
+
+#define EVENTS	    500 /* a ring of eight pages */
+#define DIRTY_PAGES 1000
 
 CASE(ring, header_magic, "a new ring carries the magic number",
      .clause = "ring.header.magic")
@@ -46,6 +51,32 @@ CASE(ring, header_empty, "in a new ring head and tail are 0",
 	ctx = new_context(1);
 	EXPECT_EQ(0, ring_of(ctx)->head);
 	EXPECT_EQ(0, ring_of(ctx)->tail);
+}
+
+/* Memory that others wrote to goes back to the kernel, and comes again. */
+static void dirty_memory(void)
+{
+	const size_t size = DIRTY_PAGES * PAGE_SIZE;
+	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	REQUIRE(map != MAP_FAILED);
+	memset(map, 0xa5, size);
+	REQUIRE(!munmap(map, size));
+}
+
+CASE(ring, header_zero, "in a new ring every place for an event is zero",
+     .clause = "ring.header.zero")
+{
+	const struct io_event zero = { 0 };
+	volatile struct aio_ring *ring;
+	unsigned int i;
+
+	pin_to_cpu(0);
+	dirty_memory();
+	ring = ring_of(new_context(EVENTS));
+	for (i = 0; i < ring->nr; i++)
+		EXPECT_MEM(&zero, (void *)&ring->events[i], sizeof(zero));
 }
 
 CASE(ring, header_id, "id is the index of the context in its process's table",
