@@ -258,11 +258,22 @@ static void queue_shuffle(void)
 
 /* --- saying how an item ended --- */
 
+static void say_start(const struct item *item)
+{
+	record_start(item);
+	if (options->ours)
+		kernel_log_mark("start %lu %s[%s-%s]", item->seq, item->c->id,
+				item->flavour->name, item->device->name);
+}
+
 static void say(const struct item *item, const struct verdict *verdict)
 {
 	if (!item->again || verdict->outcome == OUTCOME_FAIL)
 		counts[verdict->outcome]++;
 	record_outcome(item, verdict);
+	if (options->ours)
+		kernel_log_mark("end %lu %s", item->seq,
+				outcome_names[verdict->outcome]);
 }
 
 static void say_simple(const struct item *item, enum outcome outcome,
@@ -437,7 +448,7 @@ static bool start(struct slot *slot, struct item *item, bool exclusive)
 	slot->exclusive = exclusive;
 	slot->aio_nr_before = read_aio_nr();
 	if (!item->attempt)
-		record_start(item);
+		say_start(item);
 	slot->started = now();
 	slot->limit = (limit ? limit : TIME_LIMIT) * options->timeout_scale;
 	slot->pid = fork();
@@ -987,11 +998,11 @@ static void start_what_can(bool serial)
 			return;
 		}
 		if (unmet(item, why, sizeof(why))) {
-			record_start(item);
+			say_start(item);
 			say_simple(item, OUTCOME_SKIP, why);
 			free(item);
 		} else if (!ready(item->device, why, sizeof(why))) {
-			record_start(item);
+			say_start(item);
 			say_simple(item, OUTCOME_BROKEN, why);
 			free(item);
 		} else if (!start(slot, item, serial)) {

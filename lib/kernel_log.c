@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define REPORT_LINES 160
+#define MARK	     "<4>aioabi: " /* as loud as a warning */
 
 /* What a report begins with; anywhere in the line. */
 static const char *const beginnings[] = {
@@ -94,6 +96,23 @@ const char *kernel_log_open(void)
 		return strerror(errno);
 	}
 	return "read";
+}
+
+void kernel_log_mark(const char *format, ...)
+{
+	static int out = -1;
+	char line[300] = MARK;
+	va_list args;
+
+	if (out < 0)
+		out = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	va_start(args, format);
+	vsnprintf(line + strlen(MARK), sizeof(line) - strlen(MARK), format,
+		  args);
+	va_end(args);
+	/* without it, no more than the order of lines is lost */
+	if (write(out, line, strlen(line)) < 0)
+		out = -1;
 }
 
 int kernel_log_fd(void)

@@ -36,6 +36,13 @@ int kernel_log_fd(void);
  * says that none is still being written: those cut short are complete too.
  */
 void kernel_log_read(bool all, void (*found)(const struct kernel_report *));
+/*
+ * kernel_log_mark() - have the kernel log a line of ours, so that whoever
+ * reads its console sees what ran between which of its own lines. Only on a
+ * machine that is the run's own.
+ */
+void kernel_log_mark(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
 void kernel_log_close(void);
 
 #endif

@@ -32,6 +32,12 @@ CASE(lethal, waits, "one that does no harm, and takes a while",
 	EXPECT_EQ(0, poll(NULL, 0, 500));
 }
 
+CASE(lethal, long, "one that does not end by itself", .needs = "guest",
+     .time_limit = 600)
+{
+	EXPECT_EQ(0, poll(NULL, 0, -1));
+}
+
 CASE(lethal, panics, "the kernel panics", .needs = "guest")
 {
 	write_file("/proc/sysrq-trigger", "c");
@@ -69,7 +75,7 @@ CASE(lethal, freezes, "no processor is left for anybody else", .needs = "guest")
 }
 
 CASE(lethal, stuck, "a process that nothing ends, in a file system at rest",
-     .needs = "guest", .on = ON_FILE, .time_limit = 1)
+     .needs = "guest", .on = ON_FILE, .every_device = true, .time_limit = 1)
 {
 	int fd = scratch_file("file", O_RDWR);
 
