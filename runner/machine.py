@@ -157,10 +157,15 @@ class Machine:
         """Whether QEMU runs."""
         return self._process is not None and not self.died
 
+    @property
+    def process_id(self) -> int:
+        """QEMU's; 0 when there is none."""
+        return self._process.pid if self._process else 0
+
     def cpu_seconds(self) -> float:
         """The processor time that it has used; 0 when it is gone."""
         try:
-            stat = Path(f"/proc/{self._process.pid if self._process else 0}/stat")
+            stat = Path(f"/proc/{self.process_id}/stat")
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             return 0.0
