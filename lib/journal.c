@@ -69,15 +69,19 @@ static void sysctl_write(const char *name, long value)
 	fclose(f);
 }
 
-/* A value that is not the one we set is somebody's who came after us. */
-static void undo_line(char *line, void (*undone)(const char *line))
+/*
+ * After a run that died, a value that is not the one it set is somebody's who
+ * came later; after a case of our own there is nobody else, but the kernel may
+ * show what was written otherwise.
+ */
+static void undo_line(char *line, bool dead, void (*undone)(const char *line))
 {
 	char name[160], note[PATH_MAX + 100], *path;
 	long old, set;
 
 	line[strcspn(line, "\n")] = '\0';
 	if (sscanf(line, "sysctl %159s %ld %ld", name, &old, &set) == 3) {
-		if (!sysctl_is(name, set))
+		if (sysctl_is(name, old) || (dead && !sysctl_is(name, set)))
 			return;
 		sysctl_write(name, old);
 		snprintf(note, sizeof(note), "put %s back from %ld to %ld",
@@ -99,14 +103,15 @@ static void undo_line(char *line, void (*undone)(const char *line))
  * Newest first. Directories only if all is to be undone. By pread(2) on this
  * very descriptor: closing another one would give up the lock.
  */
-static void undo_file(int fd, bool all, void (*undone)(const char *line))
+static void undo_file(int fd, off_t from, bool all, bool dead,
+		      void (*undone)(const char *line))
 {
 	char *text = malloc(JOURNAL_MAX + 1), *line;
 	ssize_t len;
 
 	if (!text)
 		return;
-	len = pread(fd, text, JOURNAL_MAX, 0);
+	len = pread(fd, text, JOURNAL_MAX, from);
 	text[len > 0 ? len : 0] = '\0';
 	while (*text) {
 		char *end = strrchr(text, '\n');
@@ -118,7 +123,7 @@ static void undo_file(int fd, bool all, void (*undone)(const char *line))
 		line = strrchr(text, '\n');
 		line = line ? line + 1 : text;
 		if (all || !strncmp(line, "sysctl ", 7))
-			undo_line(line, undone);
+			undo_line(line, dead, undone);
 		if (line == text)
 			break;
 		line[0] = '\0';
@@ -151,7 +156,7 @@ static void undo_dead_runs(const char *dir, void (*undone)(const char *line))
 		if (fd < 0)
 			continue;
 		if (lock(fd)) {
-			undo_file(fd, true, undone);
+			undo_file(fd, 0, true, true, undone);
 			unlink(path);
 		}
 		close(fd);
@@ -222,8 +227,16 @@ bool journal_directory(const char *path)
 
 void journal_undo_sysctls(void)
 {
-	if (journal >= 0)
-		undo_file(journal, false, NULL);
+	static off_t undone;
+	off_t end;
+
+	if (journal < 0)
+		return;
+	end = lseek(journal, 0, SEEK_END);
+	if (end == undone)
+		return;
+	undo_file(journal, undone, false, false, NULL);
+	undone = end;
 }
 
 void journal_move(int fd)
@@ -236,7 +249,8 @@ void journal_close(void)
 {
 	if (journal < 0)
 		return;
-	undo_file(journal, true, NULL);
+	journal_undo_sysctls();
+	undo_file(journal, 0, true, true, NULL);
 	unlink(journal_path);
 	close(journal);
 	journal = -1;

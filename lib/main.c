@@ -539,6 +539,7 @@ static void take_option(int option, const char *value)
 		return;
 	case OPT_OURS:
 		options.ours = true;
+		machine_is_ours = true;
 		return;
 	case OPT_JSON:
 		json_wanted = true;

@@ -107,6 +107,13 @@ static const char *made(int fd)
 	return NULL;
 }
 
+bool machine_is_ours;
+
+NEED(ours, "a machine of its own, since other programs would suffer")
+{
+	return machine_is_ours ? NULL : "this one is shared";
+}
+
 NEED(root, "root")
 {
 	return geteuid() ? "run by another user" : NULL;

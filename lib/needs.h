@@ -27,6 +27,9 @@ struct need {
 extern const struct need *const __start_aio_needs[];
 extern const struct need *const __stop_aio_needs[];
 
+/* Whether the machine is the run's own: --ours. */
+extern bool machine_is_ours;
+
 /*
  * needs_unmet() - the first of these (names, blanks between) that this machine
  * does not meet, as "what: why not" in buf; NULL if all are met.

@@ -225,9 +225,12 @@ int keep(int fd)
 {
 	REQUIRE(fd >= 0);
 	if (kept_count == kept_room) {
-		kept_room = kept_room ? kept_room * 2 : 64;
-		kept = realloc(kept, kept_room * sizeof(*kept));
-		REQUIRE(kept);
+		unsigned int room = kept_room ? kept_room * 2 : 64;
+		int *more = realloc(kept, room * sizeof(*kept));
+
+		REQUIRE(more);
+		kept = more;
+		kept_room = room;
 	}
 	kept[kept_count++] = fd;
 	return fd;

@@ -150,7 +150,7 @@ CASE(io_setup, enomem_mapping,
 /* Root may have files over the limit; others see ENFILE from open(2). */
 CASE(io_setup, enomem_file_max,
      "ENOMEM when there are as many open files as the system may have",
-     .clause = "io_setup.enomem.file_max", .needs = "root", .serial = true)
+     .clause = "io_setup.enomem.file_max", .needs = "root ours", .serial = true)
 {
 	long file_max = sysctl_get("fs/file-max"), result;
 	bool refused;

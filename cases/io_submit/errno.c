@@ -661,6 +661,7 @@ static void expect_offset(aio_handle ctx, int fd, int64_t offset, size_t len,
 	char *buffer = io_buffer(PAGE_SIZE);
 	struct iocb iocbs[4];
 	struct io_event event;
+	ssize_t done;
 	int i;
 
 	REQUIRE(len <= PAGE_SIZE);
@@ -678,8 +679,10 @@ static void expect_offset(aio_handle ctx, int fd, int64_t offset, size_t len,
 		if (wanted <= 0)
 			continue;
 		stage_reap(ctx, 1, &event);
-		/* nothing to read there, and no room to write */
-		EXPECT_EVENT(&event, &iocbs[i], i < 2 || !len ? 0 : -EFBIG);
+		/* how far a file can reach is the file system's to say */
+		done = i < 2 ? pread(fd, buffer, len, offset)
+			     : pwrite(fd, buffer, len, offset);
+		EXPECT_EVENT(&event, &iocbs[i], done < 0 ? -errno : done);
 	}
 }
 
