@@ -12,6 +12,9 @@ PROGRAM	 := $(BUILD)/aioabi-cases
 # Debian packages, by what they are for
 DEPS_BUILD := gcc make libc6-dev libaio-dev libblkid-dev libfiu-dev
 DEPS_RUN   := python3 python3-pytest python3-click python3-rich
+# QEMU, and what makes the file systems and orders the modules of its guests
+DEPS_VM    := qemu-system-x86 kmod zstd e2fsprogs xfsprogs btrfs-progs \
+	      f2fs-tools debian-archive-keyring
 DEPS_CHECK := clang clang-format clang-tidy cppcheck flake8 mypy black \
 	      python3-jsonschema
 
@@ -39,8 +42,8 @@ HARNESS_OBJECTS := $(patsubst %.c,$(OBJ)/%.o,$(wildcard lib/tests/*.c)) \
 
 AIOABI := $(PYTHON) runner/aioabi
 
-.PHONY: all help run check bench new build format lint clean deps \
-	deps-build deps-run deps-check
+.PHONY: all help run matrix check bench new build format lint clean deps \
+	deps-build deps-run deps-vm deps-check
 
 all: build
 
@@ -102,6 +105,9 @@ run: deps-run build ## run the suite on this host
 		$(if $(filter yes,$(DESTROY)),--destroy) \
 		$(if $(DIR),--dir $(DIR)) $(ARGS)
 
+matrix: deps-vm build ## run the suite on kernels in VMs: KERNELS="debian:6.1 …"
+	@$(AIOABI) matrix $(KERNELS) $(ARGS)
+
 bench: deps-run build $(HARNESS) ## what the harness costs
 	@$(PYTHON) -m runner.bench
 
@@ -159,6 +165,8 @@ deps-build:
 	$(call install,$(DEPS_BUILD))
 deps-run: deps-build
 	$(call install,$(DEPS_RUN))
+deps-vm: deps-run
+	$(call install,$(DEPS_VM))
 deps-check: deps-run
 	$(call install,$(DEPS_CHECK))
 
