@@ -37,6 +37,7 @@ class Case:
     on: str = ""
     every_device: bool = False
     time_limit: float = 0.0
+    fixed_by: str = ""
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "Case":
@@ -53,6 +54,7 @@ class Case:
             on=entry.get("on") or "",
             every_device=bool(entry.get("every_device")),
             time_limit=float(entry.get("time_limit") or 0),
+            fixed_by=entry.get("fixed_by") or "",
         )
 
     def items(

@@ -38,6 +38,7 @@ _REPEATABLE = (
     "KBUILD_BUILD_HOST=aioabi",
     "KBUILD_BUILD_VERSION=1",
 )
+KEY_FILE = "lab.key"  # in the objects: which image they belong to
 _MAKE_FLAGS: dict[str, tuple[str, ...]] = {"gcov": ("GCOV_PROFILE_aio.o=y",)}
 
 
@@ -146,7 +147,8 @@ class Builder:
     def make(self, *targets: str, config: Path | None = None) -> None:
         """Run make in the object directory; its output goes to the log."""
         command = [
-            *("nice", "-n", "5", "make", "-C", str(self.source.path)),
+            *("nice", "-n", "5", "setpriv", "--pdeathsig", "TERM"),
+            *("make", "-C", str(self.source.path)),
             *(f"O={self.objects}", f"-j{self.jobs}", f"CC={compiler()}"),
             *(*_REPEATABLE, *self.flags, *targets),
         ]
@@ -164,6 +166,7 @@ class Builder:
     def configure(self) -> None:
         """Write .config: what the profile names is on, everything else off."""
         self.objects.mkdir(parents=True, exist_ok=True)
+        (self.objects / KEY_FILE).unlink(missing_ok=True)
         asked = self.objects / "lab.config"
         config = self.objects / ".config"
         if config.exists() and asked.exists():
@@ -181,14 +184,24 @@ class Builder:
                 + "\n  ".join(lacking)
             )
 
-    def build(self) -> Image:
-        """Build, or find built, the kernel; return it."""
+    def build(self, objects: bool) -> Image:
+        """Build, or find built, the kernel; return it.
+
+        With ``objects`` what it was made of must be there, too.
+        """
         key = self.key()
         place = cache_dir() / "images" / f"{self.source.version}-{self.profile}-{key}"
-        if self.source.identity and (place / "image.json").exists():
+        mark = self.objects / KEY_FILE
+
+        def found() -> bool:
+            if not self.source.identity or not (place / "image.json").exists():
+                return False
+            return not objects or (mark.exists() and mark.read_text() == key)
+
+        if found():
             return self.load(place)
         with locked(self.objects.with_suffix(".lock")):
-            if self.source.identity and (place / "image.json").exists():
+            if found():
                 return self.load(place)
             begun = time.monotonic()
             self.configure()
@@ -197,6 +210,7 @@ class Builder:
             return self._keep(place, key, time.monotonic() - begun)
 
     def _keep(self, place: Path, key: str, seconds: float) -> Image:
+        (self.objects / KEY_FILE).write_text(key, encoding="utf-8")
         fresh = place.with_name(f"{place.name}.{os.getpid()}")
         fresh.mkdir(parents=True)
         subprocess.run(
@@ -241,11 +255,15 @@ def build(
     profile: str = "plain",
     *,
     jobs: int | None = None,
+    objects: bool = False,
     say: Say = lambda text: None,
 ) -> Image:
-    """Build ``source`` in ``profile`` and return the image, cached or fresh."""
+    """Build ``source`` in ``profile`` and return the image, cached or fresh.
+
+    With ``objects`` it can be linked again, with a changed fs/aio.c.
+    """
     count = jobs or len(os.sched_getaffinity(0))
-    return Builder(source, profile, count, say).build()
+    return Builder(source, profile, count, say).build(objects)
 
 
 def images() -> list[Image]:

@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands of the lab: `aioabi lab build`, `aioabi lab list`."""
+"""The commands of the lab: `aioabi lab`, `aioabi mutants`."""
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Mapping, Sequence
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from ..options import Options, default_results
 from . import build as building
-from . import sources
+from . import campaign, catalogue, oldbugs, sources, survivors
+from .bench import Baseline, Bench
+from .relink import Linker
+from .report import Report
 
 
 class Failure(click.ClickException):
@@ -85,3 +92,209 @@ def list_() -> None:
             image.version, image.profile, f"{image.seconds:.0f} s", str(image.kernel)
         )
     Console().print(table)
+
+
+# A case sees a broken fs/aio.c on any device; few of them make a quick boot.
+_DEVICES = "virtio,nullblk,nulltimer,delay,flakey,ext4,tmpfs"
+
+
+def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of commands that put kernels to the suite."""
+    program = click.option(
+        "--program",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The executor (default: build/aioabi-cases).",
+    )
+    machines = click.option(
+        "--machines",
+        type=click.IntRange(min=1),
+        default=len(os.sched_getaffinity(0)),
+        show_default=True,
+        metavar="N",
+        help="Virtual machines side by side.",
+    )
+    devices = click.option(
+        "--devices", default=_DEVICES, show_default=True, metavar="NAME,…"
+    )
+    results = click.option(
+        "--results",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Where results are kept (default: $AIOABI_RESULTS, else results/).",
+    )
+    return results(program(machines(devices(command))))
+
+
+def prepare(
+    version: str,
+    tree: Path | None,
+    jobs: int | None,
+    program: Path | None,
+    devices: str,
+) -> tuple[Linker, Bench, Baseline, str]:
+    """Return what broken kernels are made with, met by, and compared with."""
+    source = sources.find(version, tree, say)
+    linker = Linker(building.build(source, "plain", jobs=jobs, objects=True, say=say))
+    linker.prepare()
+    values: Mapping[str, Any] = {"program": program, "devices": devices}
+    bench = Bench(values)
+    suite = campaign.suite_digest(Options(values).program)
+    with tempfile.TemporaryDirectory(prefix="aioabi-lab-") as scratch:
+        place = Path(scratch)
+        compiled = linker.compile(linker.original, place / "aio.o")
+        if compiled.path is None:
+            raise sources.LabError(f"fs/aio.c does not compile:\n{compiled.messages}")
+        kernel = linker.link(compiled.path, place / "vmlinux")
+        name = f"{linker.image.key}-{devices}"
+        base = campaign.baseline(bench, kernel, name, suite, say)
+    for key, why in sorted(base.others.items()):
+        if not why.startswith("skip"):
+            say(f"left out, as the unbroken kernel has it {why}: {key}")
+    return linker, bench, base, suite
+
+
+@click.command()
+@click.argument("version", required=False, default="6.12")
+@click.option(
+    "--functions",
+    metavar="NAME,…",
+    default="",
+    help="Only mutants of these functions (or with these ids); * and ? work.",
+)
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Only N.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Which N.")
+@click.option("--again", is_flag=True, help="Those that were tried, too.")
+@click.option("--list", "listing", is_flag=True, help="Only list them.")
+@click.option("--report", "reporting", is_flag=True, help="Only report what is known.")
+@click.option("--diffs/--no-diffs", default=True, help="Show what survivors change.")
+@source_options
+@bench_options
+def mutants(
+    version: str,
+    functions: str,
+    sample: int | None,
+    seed: int,
+    again: bool,
+    listing: bool,
+    reporting: bool,
+    diffs: bool,
+    tree: Path | None,
+    jobs: int | None,
+    program: Path | None,
+    machines: int,
+    devices: str,
+    results: Path | None,
+) -> None:
+    """Break fs/aio.c in every plausible way, and ask the suite whether it shows.
+
+    Each mutant is one change; it is built, booted, and met by the cases, the
+    likeliest first, until one fails. What was tried is not tried again, unless
+    it survived and the suite is another one. cases/survivors.toml explains those
+    that no program can tell.
+
+    Exit status: 0 all others are killed; 1 some survived; 2 it could not be done.
+    """
+    try:
+        source = sources.find(version, tree, say)
+        linker = Linker(
+            building.build(source, "plain", jobs=jobs, objects=True, say=say)
+        )
+        linker.prepare()
+        known = catalogue.Catalogue(linker, jobs or catalogue.default_jobs(), say)
+        chosen = catalogue.choose(
+            known.mutants(), [f for f in functions.split(",") if f], sample, seed
+        )
+        if listing:
+            _list(chosen, known.text)
+            return
+        folder = (results or default_results()) / "mutants" / version
+        kept = campaign.Results(folder / f"{known.key}.jsonl")
+        if not reporting:
+            linker, bench, base, suite = prepare(version, tree, jobs, program, devices)
+            order = campaign.Order(base)
+            work = campaign.Campaign(linker, bench, kept, order, suite, say)
+            work.run(work.missing(chosen, again), machines)
+        reasons = survivors.load()
+        trials = kept.latest()
+        report = Report(
+            chosen,
+            known.text,
+            trials,
+            survivors.explained(reasons, chosen, known.text),
+        )
+        report.print(Console(), diffs)
+        killed = [mutant.id for mutant in report.killed]
+        wrong = survivors.stale(reasons, known.mutants(), known.text, killed)
+        for text in wrong:
+            say(f"cases/survivors.toml: {text}")
+    except (sources.LabError, OSError) as error:
+        raise Failure(str(error)) from error
+    sys.exit(1 if report.survivors or report.broken or wrong else 0)
+
+
+@click.command("old-bugs")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--again", is_flag=True, help="Those that were tried, too.")
+@click.option("--list", "listing", is_flag=True, help="Only list them.")
+@source_options
+@bench_options
+def old_bugs(
+    names: Sequence[str],
+    again: bool,
+    listing: bool,
+    tree: Path | None,
+    jobs: int | None,
+    program: Path | None,
+    machines: int,
+    devices: str,
+    results: Path | None,
+) -> None:
+    """Put bugs that fs/aio.c once had back into 6.12, and see whether it shows.
+
+    The cases that name the fixing commit (`.fixed_by`) come first.
+
+    Exit status: 0 each was noticed; 1 some were not; 2 it could not be done.
+    """
+    try:
+        chosen = [
+            bug
+            for bug in oldbugs.load()
+            if not names or any(fnmatchcase(bug.name, name) for name in names)
+        ]
+        if listing:
+            for bug in chosen:
+                click.echo(f"{bug.name}: {bug.commit} ({bug.subject})\n  {bug.sees}")
+            return
+        linker, bench, base, suite = prepare("6.12", tree, jobs, program, devices)
+        owners = {
+            bug.id: [
+                case.id
+                for case in bench.catalogue.cases
+                if case.fixed_by and bug.commit.startswith(case.fixed_by[:12])
+            ]
+            for bug in chosen
+        }
+        folder = (results or default_results()) / "old-bugs"
+        kept = campaign.Results(folder / "6.12.jsonl")
+        order = campaign.Order(base)
+        work = campaign.Campaign(linker, bench, kept, order, suite, say, owners)
+        work.run(work.missing(chosen, again), machines)
+        trials = kept.latest()
+    except (sources.LabError, OSError) as error:
+        raise Failure(str(error)) from error
+    unnoticed = 0
+    for bug in chosen:
+        record = trials[bug.id]
+        click.echo(f"{bug.name}: {campaign.describe(record)}")
+        unnoticed += record["verdict"] not in campaign.FOUND_OUT
+    click.echo(f"{len(chosen) - unnoticed} of {len(chosen)} noticed")
+    sys.exit(1 if unnoticed else 0)
+
+
+def _list(chosen: Sequence[catalogue.Mutant], text: str) -> None:
+    for mutant in chosen:
+        gone, new = mutant.lines(text)
+        click.echo(f"{mutant.id} (line {mutant.line})")
+        click.echo("".join(f"  - {line}\n" for line in gone), nl=False)
+        click.echo("".join(f"  + {line}\n" for line in new), nl=False)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Sequence
 
 from ..archive import locked
-from .build import Image, make_environment
+from .build import KEY_FILE, Image, make_environment
 from .sources import LabError, cache_dir
 
 UNIT = "fs/aio.o"
@@ -52,6 +52,9 @@ class Linker:
     def __init__(self, image: Image) -> None:
         self.image = image
         self.objects = image.objects
+        mark = self.objects / KEY_FILE
+        if not mark.exists() or mark.read_text(encoding="utf-8") != image.key:
+            raise LabError(f"{self.objects} is not what {image.kernel} was made of")
         self.place = cache_dir() / "prelinked" / image.kernel.parent.name
         self.rest = self.place / "rest.o"
         self.path = image.source / "fs/aio.c"

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Put a kernel to the suite until one case fails, or all have had their say."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Iterator, Mapping, Sequence
+
+from ..executor import Executor, ExecutorError, Order
+from ..guest import GuestExecutor, VmTarget
+from ..items import Case, Key, Outcome, Record
+from ..options import Options
+from ..targets import Catalogue, patience, read_catalogue
+
+KILLED, SURVIVED, UNBOOTABLE, BROKEN = "killed", "survived", "unbootable", "broken"
+# Who is guilty of a guest that was lost while no case ran.
+NOBODY = Key("guest", "", "")
+# A busy host makes these by itself; they count when they come again.
+_DOUBTFUL = ("hang", "kernel", "leak")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of a kernel: by which item it was found out, and how fast.
+
+    ``verdict`` is killed, survived, unbootable (found out before any case
+    ran) or broken (the trial says nothing of the kernel).
+    """
+
+    verdict: str
+    by: Key | None = None
+    kind: str = ""
+    reason: str = ""
+    diagnostics: tuple[str, ...] = ()
+    kernel_log: tuple[str, ...] = ()
+    boot: float = 0.0
+    seconds: float = 0.0
+    ran: int = 0
+
+
+@dataclass
+class Baseline:
+    """What the unbroken kernel says: the items that pass, with their time."""
+
+    passed: dict[Key, float] = field(default_factory=dict)
+    others: dict[Key, str] = field(default_factory=dict)
+
+
+class Bench:
+    """Boots kernels and runs items of one suite on them."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = dict(options)
+        self.catalogue: Catalogue = read_catalogue(Options(options).program)
+        self._patience = patience(self.catalogue.cases)
+
+    @property
+    def cases(self) -> dict[str, Case]:
+        """Return the suite's cases by id."""
+        return {case.id: case for case in self.catalogue.cases}
+
+    def baseline(self, kernel: Path, rounds: int = 2) -> Baseline:
+        """Run all that a mutant will meet on an unbroken kernel, ``rounds`` times.
+
+        An item counts as passed when it passed each time.
+        """
+        found = Baseline()
+        executor = self._executor(kernel, repeat=rounds)
+        try:
+            record = executor.start()
+            keys = self._items(record)
+            times: dict[Key, float] = {}
+            for outcome in self._outcomes(executor, keys):
+                times[outcome.key] = max(outcome.seconds, times.get(outcome.key, 0))
+                if outcome.outcome not in ("pass", "known"):
+                    found.others[outcome.key] = f"{outcome.outcome}: {outcome.reason}"
+            found.passed = {k: s for k, s in times.items() if k not in found.others}
+        finally:
+            executor.close()
+        return found
+
+    def trial(self, kernel: Path, keys: Sequence[Key]) -> Trial:
+        """Run ``keys`` in this order on ``kernel`` until the first fails."""
+        found = self._trial(kernel, keys)
+        if found.kind not in _DOUBTFUL or found.by in (None, NOBODY):
+            return found
+        assert found.by
+        again = self._trial(kernel, [found.by])
+        if again.verdict != SURVIVED:
+            return found
+        rest = [key for key in keys if key != found.by]
+        return self._trial(kernel, rest)
+
+    def _trial(self, kernel: Path, keys: Sequence[Key]) -> Trial:
+        begun = time.monotonic()
+        executor = self._executor(kernel)
+        try:
+            try:
+                executor.start()
+            except ExecutorError as error:
+                lines = str(error).splitlines()
+                return Trial(
+                    UNBOOTABLE,
+                    reason=lines[0],
+                    kernel_log=tuple(lines[1:]),
+                    seconds=time.monotonic() - begun,
+                )
+            boot = time.monotonic() - begun
+            ran = 0
+            verdict, why = SURVIVED, ""
+            for outcome in self._outcomes(executor, keys):
+                ran += outcome.outcome not in ("lost", "skip")
+                if outcome.outcome in ("fail", "fixed"):
+                    return Trial(
+                        KILLED,
+                        outcome.key,
+                        outcome.kind,
+                        outcome.reason,
+                        outcome.diagnostics[:20],
+                        outcome.kernel_log[:60],
+                        boot,
+                        time.monotonic() - begun,
+                        ran,
+                    )
+                if outcome.outcome == "lost":
+                    verdict, why = BROKEN, outcome.reason
+            return Trial(
+                verdict,
+                reason=why,
+                boot=boot,
+                seconds=time.monotonic() - begun,
+                ran=ran,
+            )
+        finally:
+            executor.abandon()
+
+    def _executor(self, kernel: Path, repeat: int = 1) -> GuestExecutor:
+        values = {**self._options, "kernel": str(kernel), "repeat": repeat}
+        executor = VmTarget(Options(values)).executor(self._patience)
+        assert isinstance(executor, GuestExecutor)
+        return executor
+
+    def _items(self, run: Record) -> list[Key]:
+        """Return what a mutant meets: of equal ways to one line of code, one.
+
+        libaio calls what the raw flavour calls, and fs/aio.c does not see what
+        kind of device it is.
+        """
+        devices = list(run.get("devices") or ())
+        flavours = list(run.get("flavours") or ())
+        blocks = [d for d in devices if d.get("kind") == "block"][:1]
+        folders = [d for d in devices if d.get("kind") == "dir"][:1]
+        found = []
+        for case in self.catalogue.cases:
+            ways = [f for f in flavours if f != "libaio" or "raw" not in case.flavours]
+            found += case.items(ways, blocks + folders)
+        return found
+
+    @staticmethod
+    def _outcomes(executor: Executor, keys: Sequence[Key]) -> Iterator[Outcome]:
+        executor.send([Order(number, key) for number, key in enumerate(keys)])
+        for batch in executor.batches():
+            for record in batch:
+                if record.get("type") == "outcome":
+                    yield Outcome.from_record(record)
+                elif record.get("fails") or record.get("suspects"):
+                    # Which of several it was is not worth so many boots.
+                    suspects = record.get("suspects") or [NOBODY]
+                    text = str(record.get("text"))
+                    yield Outcome(Key(*suspects[0]), "fail", "crash", text)
