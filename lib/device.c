@@ -232,7 +232,7 @@ static int configure_loop(int loop, int backing)
 }
 
 /* Another program may take the free device first: then the next one. */
-static int new_loop(int backing, char *path, size_t size)
+int device_loop_over(int backing, char *path, unsigned int size)
 {
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 	int number, loop = -1, tries;
@@ -285,7 +285,7 @@ int device_new_loop(const char *dir, uint64_t size, char *path,
 			close(backing);
 		return -1;
 	}
-	loop = new_loop(backing, path, path_size);
+	loop = device_loop_over(backing, path, path_size);
 	if (loop < 0)
 		snprintf(why, why_size, "no loop device: %s", strerror(errno));
 	close(backing); /* the loop device has its own reference */

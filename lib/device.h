@@ -69,6 +69,12 @@ bool device_add_loop(const char *dir, uint64_t size, char *why,
 int device_new_loop(const char *dir, uint64_t size, char *path,
 		    unsigned int path_size, char *why, unsigned int why_size);
 
+/*
+ * device_loop_over() - a loop device over this file, as a descriptor that it
+ * lives by; its path in path. -1 and errno when there can be none.
+ */
+int device_loop_over(int backing, char *path, unsigned int size);
+
 /* device_add_dir() - a directory, by this name. */
 bool device_add_dir(const char *name, const char *dir, char *why,
 		    unsigned int size);

@@ -122,6 +122,15 @@ const char *own_loop(uint64_t size, unsigned int block)
 	return strdup(path);
 }
 
+const char *own_loop_over(int backing, unsigned int block)
+{
+	char path[64];
+	int fd = keep(device_loop_over(backing, path, sizeof(path)));
+
+	REQUIRE(!ioctl(fd, LOOP_SET_BLOCK_SIZE, (unsigned long)block));
+	return strdup(path);
+}
+
 /* --- mounts --- */
 
 const char *file_in(const char *dir, const char *name)

@@ -14,6 +14,11 @@
  * its path. Ask for it with .needs = "own_loop".
  */
 const char *own_loop(uint64_t size, unsigned int block);
+/*
+ * own_loop_over() - the same over this file, which the case can change while
+ * the device is in use: cut it short, or let it find no room.
+ */
+const char *own_loop_over(int backing, unsigned int block);
 
 /*
  * own_tmpfs() - a tmpfs with these mount options, in a mount namespace of this
