@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <sys/fanotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "case.h"
+#include "needs.h"
 #include "own.h"
 
 #define LEN    4096
@@ -224,6 +226,73 @@ CASE(ops, limit_full, "a write to a full file system: short, then ENOSPC",
 	prep_write(iocb, fd, buf, room, 0);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
 	EXPECT_COMPLETES(ctx, iocb, room);
+}
+
+/* --- a listener that is asked --- */
+
+NEED(fanotify, "a fanotify listener that is asked for permission")
+{
+	int fd = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY);
+	const char *why = NULL;
+
+	if (fd < 0)
+		return strerror(errno);
+	/* without the configuration for it the mark is refused */
+	if (fanotify_mark(fd, FAN_MARK_ADD, FAN_ACCESS_PERM, AT_FDCWD, "/"))
+		why = strerror(errno);
+	close(fd);
+	return why;
+}
+
+/* Answer what is asked, until killed. */
+static void answer_questions(int listener, const unsigned int *answer)
+{
+	struct fanotify_event_metadata question;
+	struct fanotify_response response;
+
+	for (;;) {
+		if (read(listener, &question, sizeof(question)) !=
+		    sizeof(question))
+			child_exit(1);
+		response.fd = question.fd;
+		response.response = *answer;
+		if (write(listener, &response, sizeof(response)) < 0)
+			child_exit(1);
+		close(question.fd);
+	}
+}
+
+CASE(ops, limit_fanotify, "a read that a fanotify listener denies is EPERM",
+     .clause = "ops.limit.fanotify", .needs = "fanotify")
+{
+	int listener =
+		keep(fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY));
+	unsigned int *answer = shared_memory(sizeof(*answer));
+	int fd = scratch_file("file", O_WRONLY);
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	unsigned char *buf = filled_buffer(LEN);
+	pid_t pid;
+
+	REQUIRE(write(fd, "data", 4) == 4);
+	REQUIRE(!fanotify_mark(listener, FAN_MARK_ADD, FAN_ACCESS_PERM,
+			       AT_FDCWD, scratch_path("file")));
+	/* who opened the file before is not always watched */
+	fd = scratch_file("file", O_RDONLY);
+	*answer = FAN_DENY;
+	pid = child_fork();
+	if (!pid)
+		answer_questions(listener, answer);
+	prep_read(iocb, fd, buf, LEN, 0);
+	EXPECT_ERR(EPERM, submit_one(ctx, iocb));
+	EXPECT_EQ(0, ring_unread(ctx));
+	EXPECT_EQ(FILLER, buf[0]);
+	*answer = FAN_ALLOW;
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, 4);
+	EXPECT_MEM("data", buf, 4);
+	REQUIRE(!kill(pid, SIGKILL));
+	child_wait(pid);
 }
 
 /* --- swap --- */

@@ -222,6 +222,28 @@ CASE(ops, poll_empty_mask, "with an empty mask data is nothing to wait for",
 	EXPECT_COMPLETES(ctx, iocb, POLLHUP);
 }
 
+CASE(ops, poll_any_mode, "what a descriptor is open for does not matter",
+     .clause = "ops.poll.any_mode")
+{
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int ends[2];
+
+	prep_poll(iocb, scratch_file("file", O_WRONLY), POLLIN);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETED(ctx, iocb, POLLIN);
+	prep_poll(iocb, scratch_file("file", O_RDONLY), POLLOUT);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETED(ctx, iocb, POLLOUT);
+	/* the writing end of a pipe is never readable, but may be asked */
+	open_pipe(ends, 0);
+	prep_poll(iocb, ends[1], POLLIN);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_EQ(0, ring_unread(ctx));
+	drop(ends[0]);
+	EXPECT_COMPLETES(ctx, iocb, POLLERR);
+}
+
 /* --- ready later --- */
 
 CASE(ops, poll_later_pipe, "a pipe completes when it is written to",
