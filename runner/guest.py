@@ -30,6 +30,7 @@ BOOT_LIMIT = 900.0
 SILENCE = 20.0  # the executor says something every second
 SILENCE_BOOTS = 4.0  # or, on a slow machine, this many times what its boot took
 PARTING = 3.0
+FILES = 60.0  # seconds for files to come after the executor has left
 BARREN_MAX = 5  # guests in a row that were lost with nothing passed
 CONSOLE_MAX = 400  # lines that an outcome carries
 CONSOLE_TAIL = 40
@@ -227,6 +228,7 @@ class GuestExecutor(Executor):
         self.console = Console()
         self.boots: list[dict[str, Any]] = []
         self.absent: dict[str, str] = {}
+        self.files: list[Record] = []  # that the guests sent when they left
         repeat = int(options.get("repeat") or 1)
         self._repeat = repeat
         self._ledger = Ledger(repeat)
@@ -355,11 +357,8 @@ class GuestExecutor(Executor):
                 self._guest.machine.say("stop\n")
 
     def close(self) -> None:
-        guest, self._guest = self._guest, None
-        if guest:
-            guest.machine.say("quit\n")
-            wait_ended(guest.machine, PARTING)
-            guest.machine.kill()
+        if self._guest:
+            self._leave(self._guest)
         self.console.close()
 
     def abandon(self) -> None:
@@ -525,7 +524,8 @@ class GuestExecutor(Executor):
 
     def _leave(self, guest: Guest) -> None:
         guest.machine.say("quit\n")
-        wait_ended(guest.machine, PARTING)
+        wait_ended(guest.machine, FILES if self.plan.files else PARTING)
+        self.files += [r for r in guest.records if r["type"] == "file"]
         guest.machine.kill()
         self._guest = None
 
