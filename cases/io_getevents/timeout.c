@@ -410,3 +410,37 @@ CASE(io_getevents, timeout_not_needed,
 		drop(late.fd);
 	}
 }
+
+static void step_real_time(time_t seconds)
+{
+	struct timespec now;
+
+	REQUIRE(!clock_gettime(CLOCK_REALTIME, &now));
+	now.tv_sec += seconds;
+	REQUIRE(!clock_settime(CLOCK_REALTIME, &now));
+}
+
+/* A wait in the middle of which the clock is set, and then set back. */
+static void expect_unmoved_by(time_t seconds)
+{
+	struct timespec timeout = millis(100);
+	aio_handle ctx = new_context(1);
+	struct waiter *waiter;
+	struct io_event event;
+
+	waiter = waiter_run(ctx, 1, 1, &event, &timeout);
+	waiter_asleep(waiter);
+	step_real_time(seconds);
+	EXPECT_EQ(0, waiter_result(waiter));
+	step_real_time(-seconds);
+	EXPECT_GE(waiter->began + timeout.tv_nsec, waiter->ended);
+}
+
+CASE(io_getevents, timeout_clock_step,
+     "setting the real-time clock neither shortens nor lengthens the wait",
+     .clause = "io_getevents.timeout.clock_step", .needs = "guest root",
+     .flavours = RAW | LIBAIO | PGETEVENTS, .serial = true)
+{
+	expect_unmoved_by(3600);
+	expect_unmoved_by(-3600);
+}
