@@ -9,9 +9,11 @@
  */
 #include "case.h"
 
-#define ROUNDS	400
 #define STEPS	20
 #define STEP_NS 150
+#define ROUNDS	(STEPS * STEPS)
+/* What is left to chance is tried for so long at most. */
+#define LONG_ENOUGH (NSEC_PER_SEC / 2)
 
 struct cancel_call {
 	aio_handle ctx;
@@ -140,20 +142,45 @@ struct race {
 	struct iocb *iocb;
 	int fd;
 	long result;
+	int64_t until;
+	unsigned int round;
+	bool over; /* the round that ends now is the last one */
 };
 
 static void *canceller(void *arg)
 {
 	struct race *race = arg;
-	unsigned int i;
 
-	for (i = 0; i < ROUNDS; i++) {
+	do {
 		meet(&race->meeting);
-		spin(i % STEPS * STEP_NS);
+		spin(race->round % STEPS * STEP_NS);
 		race->result = aio->cancel(race->ctx, race->iocb, NULL);
 		meet(&race->meeting);
-	}
+	} while (!race->over);
 	return NULL;
+}
+
+static struct race race_for(struct iocb *iocb)
+{
+	return (struct race){ .meeting = { .n = 2 },
+			      .ctx = new_context(8),
+			      .iocb = iocb,
+			      .fd = open_eventfd(0, 0),
+			      .until = now_ns() + LONG_ENOUGH };
+}
+
+/* Both threads leave together, and this one a little later in each row. */
+static void race_begin(struct race *race)
+{
+	stage_submit(race->ctx, prep_poll(race->iocb, race->fd, POLLIN));
+	meet(&race->meeting);
+	spin(race->round / STEPS * STEP_NS);
+}
+
+static void race_end(struct race *race)
+{
+	race->over = race->round == ROUNDS - 1 || now_ns() > race->until;
+	meet(&race->meeting);
 }
 
 /*
@@ -164,20 +191,14 @@ CASE(io_cancel, race, "against completion: one event, and it fits the answer",
      .clause = "io_cancel.race", .needs = "cpus2", .time_limit = 60)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
-	struct race race = { .meeting = { .n = 2 },
-			     .ctx = new_context(8),
-			     .iocb = iocb,
-			     .fd = open_eventfd(0, 0) };
+	struct race race = race_for(iocb);
 	struct thread *thread = thread_run(canceller, &race);
 	struct io_event event;
-	unsigned int i;
 
-	for (i = 0; i < ROUNDS; i++) {
-		stage_submit(race.ctx, prep_poll(iocb, race.fd, POLLIN));
-		meet(&race.meeting);
-		spin(i / STEPS * STEP_NS);
+	for (; !race.over; race.round++) {
+		race_begin(&race);
 		end_poll(race.fd);
-		meet(&race.meeting);
+		race_end(&race);
 		ASSERT_EQ(1, aio->getevents(race.ctx, 1, 1, &event, NULL));
 		if (race.result == -EINPROGRESS && event.res == 0) {
 			EXPECT_EVENT(&event, iocb, 0);
@@ -199,20 +220,14 @@ CASE(io_cancel, race_two_cancels,
      .clause = "io_cancel.race", .needs = "cpus2", .time_limit = 60)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
-	struct race race = { .meeting = { .n = 2 },
-			     .ctx = new_context(8),
-			     .iocb = iocb,
-			     .fd = open_eventfd(0, 0) };
+	struct race race = race_for(iocb);
 	struct thread *thread = thread_run(canceller, &race);
-	unsigned int i;
 	long mine;
 
-	for (i = 0; i < ROUNDS; i++) {
-		stage_submit(race.ctx, prep_poll(iocb, race.fd, POLLIN));
-		meet(&race.meeting);
-		spin(i / STEPS * STEP_NS);
+	for (; !race.over; race.round++) {
+		race_begin(&race);
 		mine = aio->cancel(race.ctx, iocb, NULL);
-		meet(&race.meeting);
+		race_end(&race);
 		EXPECT_EQ(-EINPROGRESS - EINVAL, mine + race.result);
 		EXPECT_TRUE(mine == -EINPROGRESS || mine == -EINVAL);
 		EXPECT_COMPLETES(race.ctx, iocb, 0);

@@ -10,6 +10,8 @@
 
 #define HOUR	   (3600 * 1000L)
 #define LIMIT_MANY 60
+/* What is left to chance is tried for so long at most. */
+#define LONG_ENOUGH (NSEC_PER_SEC / 2)
 
 /* n POLLs in flight, and the eventfds that end them. */
 static void stage_polls(aio_handle ctx, unsigned int n, struct iocb *iocbs,
@@ -429,23 +431,22 @@ CASE(io_getevents, wake_taken_part,
 struct chase {
 	aio_handle ctx;
 	struct meeting meeting;
-	unsigned int rounds;
 	long min_nr;
+	bool over; /* the round that ends now is the last one */
 };
 
 static void *chased(void *arg)
 {
 	struct chase *chase = arg;
 	struct io_event events[2];
-	unsigned int i;
 
-	for (i = 0; i < chase->rounds; i++) {
+	do {
 		meet(&chase->meeting);
 		EXPECT_EQ(chase->min_nr,
 			  aio->getevents(chase->ctx, chase->min_nr,
 					 chase->min_nr, events, NULL));
 		meet(&chase->meeting);
-	}
+	} while (!chase->over);
 	return NULL;
 }
 
@@ -461,21 +462,20 @@ static void spin(long ns)
  * The events come at every moment of the way to sleep, between the last look
  * at the ring and the sleep included. What is lost there hangs the case.
  */
-static void expect_none_lost(long min_nr, unsigned int rounds)
+static void expect_none_lost(long min_nr)
 {
-	enum { STEPS = 40, STEP_NS = 100 };
-	struct chase chase = { .meeting = { .n = 2 },
-			       .rounds = rounds,
-			       .min_nr = min_nr };
+	enum { STEPS = 40, STEP_NS = 100, ROUNDS = STEPS * STEPS };
+	struct chase chase = { .meeting = { .n = 2 }, .min_nr = min_nr };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, min_nr);
 	int fds[2] = { open_eventfd(0, 0), open_eventfd(0, 0) };
+	int64_t until = now_ns() + LONG_ENOUGH;
 	struct thread *thread;
 	unsigned int i;
 	long n;
 
 	chase.ctx = new_context(64);
 	thread = thread_run(chased, &chase);
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; !chase.over; i++) {
 		for (n = 0; n < min_nr; n++)
 			stage_submit(chase.ctx,
 				     prep_poll(&iocbs[n], fds[n], POLLIN));
@@ -483,8 +483,9 @@ static void expect_none_lost(long min_nr, unsigned int rounds)
 		spin(i % STEPS * STEP_NS);
 		for (n = 0; n < min_nr; n++) {
 			end_poll(fds[n]);
-			spin(i / STEPS % STEPS * STEP_NS);
+			spin(i / STEPS * STEP_NS);
 		}
+		chase.over = i == ROUNDS - 1 || now_ns() > until;
 		meet(&chase.meeting);
 		for (n = 0; n < min_nr; n++)
 			REQUIRE(eventfd_take(fds[n]) == 1);
@@ -498,7 +499,7 @@ CASE(io_getevents, wake_no_loss_one,
      .clause = "io_getevents.wake.no_loss", .needs = "cpus2",
      .flavours = RAW | PGETEVENTS, .time_limit = LIMIT_MANY)
 {
-	expect_none_lost(1, 1600);
+	expect_none_lost(1);
 }
 
 CASE(io_getevents, wake_no_loss_two,
@@ -506,7 +507,7 @@ CASE(io_getevents, wake_no_loss_two,
      .clause = "io_getevents.wake.no_loss", .needs = "cpus2",
      .flavours = RAW | PGETEVENTS, .time_limit = LIMIT_MANY)
 {
-	expect_none_lost(2, 1600);
+	expect_none_lost(2);
 }
 
 #define LOAD_UNREAD 24
