@@ -58,7 +58,9 @@ help: ## this list
 
 Q   := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
-MAKEFLAGS += -j$(shell nproc)
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc) --no-print-directory
+endif
 
 build: deps-build $(PROGRAM) ## build build/aioabi-cases
 
@@ -122,19 +124,21 @@ C_SOURCES = $(shell git ls-files '*.c' '*.h')
 check: deps-check ## the project's own tests
 	$(MAKE) lint
 	$(MAKE) build $(HARNESS)
-	$(MAKE) CC=clang BUILD=$(BUILD)/clang $(BUILD)/clang/aioabi-cases
+	$(MAKE) CC=clang BUILD=$(BUILD)/clang \
+		$(BUILD)/clang/aioabi-cases
 	$(PYTHON) -m runner.contract check
 	$(PYTHON) -m pytest -q runner/tests
 	$(AIOABI) run
 
 lint: deps-check ## format and lint checks
-	clang-format --dry-run -Werror $(C_SOURCES)
-	cppcheck --quiet --error-exitcode=1 --inline-suppr \
+	@clang-format --dry-run -Werror $(C_SOURCES)
+	@cppcheck --quiet --error-exitcode=1 --inline-suppr \
 		--enable=warning,portability --suppress=comparePointers \
 		-D_GNU_SOURCE -Ilib lib
-	black --quiet --check $(PYTHON_SOURCES)
-	flake8 $(PYTHON_SOURCES)
-	mypy $(filter-out runner/aioabi,$(PYTHON_SOURCES))
+	@black --quiet --check $(PYTHON_SOURCES)
+	@flake8 $(PYTHON_SOURCES)
+	@mypy $(filter-out runner/aioabi %_test.py runner/tests/% \
+		runner/lab/tests/%,$(PYTHON_SOURCES))
 
 format: deps-check ## rewrite the sources in the project's format
 	clang-format -i $(C_SOURCES)
