@@ -15,7 +15,7 @@ from rich.text import Text
 
 from . import ROOT
 from .items import OUTCOMES, Outcome, Pattern, select
-from .lab.cli import lab, mutants, old_bugs
+from .lab.cli import coverage, lab, mutants, old_bugs
 from .matrix import kernels_command, matrix_command
 from .options import Options, click_options, default_results
 from .progress import STYLES
@@ -222,7 +222,7 @@ def _show(console: Console, outcome: Outcome, full: bool) -> None:
             console.print(Text(f"    {text}"))
 
 
-for command in (lab, mutants, old_bugs):
+for command in (lab, mutants, old_bugs, coverage):
     cli.add_command(command)
 cli.add_command(kernels_command)
 cli.add_command(matrix_command)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
+from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
@@ -14,9 +16,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ..executor import ExecutorError
 from ..options import Options, default_results
 from . import build as building
 from . import campaign, catalogue, oldbugs, sources, survivors
+from . import coverage as covering
 from .bench import Baseline, Bench
 from .relink import Linker
 from .report import Report
@@ -98,6 +102,16 @@ def list_() -> None:
 _DEVICES = "virtio,nullblk,nulltimer,delay,flakey,ext4,tmpfs"
 
 
+_MACHINES = click.option(
+    "--machines",
+    type=click.IntRange(min=1),
+    default=len(os.sched_getaffinity(0)),
+    show_default=True,
+    metavar="N",
+    help="Virtual machines side by side.",
+)
+
+
 def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of commands that put kernels to the suite."""
     program = click.option(
@@ -105,14 +119,6 @@ def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="The executor (default: build/aioabi-cases).",
-    )
-    machines = click.option(
-        "--machines",
-        type=click.IntRange(min=1),
-        default=len(os.sched_getaffinity(0)),
-        show_default=True,
-        metavar="N",
-        help="Virtual machines side by side.",
     )
     devices = click.option(
         "--devices", default=_DEVICES, show_default=True, metavar="NAME,…"
@@ -123,7 +129,7 @@ def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="DIR",
         help="Where results are kept (default: $AIOABI_RESULTS, else results/).",
     )
-    return results(program(machines(devices(command))))
+    return results(program(devices(command)))
 
 
 def prepare(
@@ -168,6 +174,7 @@ def prepare(
 @click.option("--list", "listing", is_flag=True, help="Only list them.")
 @click.option("--report", "reporting", is_flag=True, help="Only report what is known.")
 @click.option("--diffs/--no-diffs", default=True, help="Show what survivors change.")
+@_MACHINES
 @source_options
 @bench_options
 def mutants(
@@ -212,7 +219,7 @@ def mutants(
         kept = campaign.Results(folder / f"{known.key}.jsonl")
         if not reporting:
             linker, bench, base, suite = prepare(version, tree, jobs, program, devices)
-            order = campaign.Order(base)
+            order = campaign.Order(base, _learnt_coverage(version))
             work = campaign.Campaign(linker, bench, kept, order, suite, say)
             work.run(work.missing(chosen, again), machines)
         reasons = survivors.load()
@@ -233,10 +240,102 @@ def mutants(
     sys.exit(1 if report.survivors or report.broken or wrong else 0)
 
 
+@click.command()
+@click.argument("version", required=False, default="6.12")
+@click.option(
+    "--by-file", is_flag=True, help="Learn which cases run what, for mutants."
+)
+@source_options
+@bench_options
+def coverage(
+    version: str,
+    by_file: bool,
+    tree: Path | None,
+    jobs: int | None,
+    program: Path | None,
+    devices: str,
+    results: Path | None,
+) -> None:
+    """Count which lines and branches of fs/aio.c the cases reach.
+
+    What nothing reaches is explained in cases/uncovered.toml; what is not fails.
+    lcov's pages are written to results/coverage.
+
+    Exit status: 0 all that is not reached is explained; 1 it is not; 2 it could
+    not be done.
+    """
+    try:
+        source = sources.find(version, tree, say)
+        image = building.build(source, "gcov", jobs=jobs, objects=True, say=say)
+        text = (source.path / "fs/aio.c").read_text(encoding="utf-8")
+        values: Mapping[str, Any] = {"program": program, "devices": devices}
+        counter = covering.Counter(image, values, say)
+        if by_file:
+            learnt = covering.by_file(counter, image.objects, text)
+            _coverage_file(version).parent.mkdir(parents=True, exist_ok=True)
+            _coverage_file(version).write_text(json.dumps(learnt), encoding="utf-8")
+            return
+        counters = counter.run()
+        folder = (results or default_results()) / "coverage" / version
+        page = covering.write_pages(image, counters, folder)
+        counted = covering.Counted(text, covering.total(counters, image.objects))
+        reasons = covering.explanations()
+    except (sources.LabError, ExecutorError, OSError) as error:
+        raise Failure(str(error)) from error
+    gaps = counted.gaps()
+    _print_coverage(counted)
+    open_gaps = [gap for gap in gaps if gap.name not in reasons]
+    for gap in open_gaps:
+        click.echo(f"fs/aio.c:{gap.line}: not reached: {gap.name}")
+    for name in sorted(set(reasons) - {gap.name for gap in gaps}):
+        say(f"cases/uncovered.toml: reached, or there no more: {name}")
+    bad = Counter(o.outcome for o in counter.outcomes if o.outcome != "pass")
+    click.echo(f"{len(counter.outcomes)} items ran: {dict(bad)} besides what passed")
+    click.echo(f"{len(gaps)} gaps, {len(open_gaps)} not explained; {page}")
+    sys.exit(1 if open_gaps else 0)
+
+
+def _print_coverage(counted: covering.Counted) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("function")
+    for name in ("lines", "reached", "branches", "taken"):
+        table.add_column(name, justify="right")
+    lines, branches = counted.lines(), counted.branches()
+    names = [*counted.functions()]
+    for name in (*names, ""):
+        here = [c for n, c in lines.items() if not name or counted.owner(n) == name]
+        ways = [
+            c for b, c in branches.items() if not name or counted.owner(b[0]) == name
+        ]
+        table.add_row(name or "all", *_share(here), *_share(ways))
+    Console().print(table)
+    ran = sum(counted.functions().values())
+    click.echo(f"{ran} of {len(names)} functions")
+
+
+def _share(counts: Sequence[int]) -> tuple[str, str]:
+    if not counts:
+        return "0", "-"
+    return str(len(counts)), f"{sum(map(bool, counts)) / len(counts):.1%}"
+
+
+def _coverage_file(version: str) -> Path:
+    return sources.cache_dir() / "coverage" / f"{version}.json"
+
+
+def _learnt_coverage(version: str) -> dict[str, dict[str, int]]:
+    path = _coverage_file(version)
+    if not path.exists():
+        return {}
+    found: dict[str, dict[str, int]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
 @click.command("old-bugs")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--again", is_flag=True, help="Those that were tried, too.")
 @click.option("--list", "listing", is_flag=True, help="Only list them.")
+@_MACHINES
 @source_options
 @bench_options
 def old_bugs(
@@ -277,7 +376,7 @@ def old_bugs(
         }
         folder = (results or default_results()) / "old-bugs"
         kept = campaign.Results(folder / "6.12.jsonl")
-        order = campaign.Order(base)
+        order = campaign.Order(base, _learnt_coverage("6.12"))
         work = campaign.Campaign(linker, bench, kept, order, suite, say, owners)
         work.run(work.missing(chosen, again), machines)
         trials = kept.latest()

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -79,10 +80,11 @@ def _results(tmp_path):
 
 
 def _campaign(results, suite="one", again=False):
-    fake = FakeBench()
-    said = []
+    linker: Any = FakeLinker()
+    fake: Any = FakeBench()
+    said: list[str] = []
     order = campaign.Order(BASE)
-    work = campaign.Campaign(FakeLinker(), fake, results, order, suite, said.append)
+    work = campaign.Campaign(linker, fake, results, order, suite, said.append)
     return work, fake, said
 
 
