@@ -30,11 +30,23 @@ CFLAGS	 := -O2 -g $(WARNINGS) -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
 	    -pthread -Ilib -I$(OBJ) $(EXTRA_CFLAGS)
 LDLIBS	 := -laio -lblkid
 
-LIB_SOURCES  := $(wildcard lib/*.c)
+LIB_SOURCES  := $(filter-out lib/main32.c,$(wildcard lib/*.c))
 CASE_SOURCES := $(wildcard cases/*/*.c)
 SOURCES	     := $(LIB_SOURCES) $(CASE_SOURCES)
 LIB_OBJECTS  := $(LIB_SOURCES:%.c=$(OBJ)/%.o) $(OBJ)/contract_table.o
 OBJECTS	     := $(CASE_SOURCES:%.c=$(OBJ)/%.o) $(LIB_OBJECTS)
+# the cases as a 32-bit program, where there is a compiler for one: without the
+# executor, and without libraries, which Debian has for i386 only
+CC32	     := i686-linux-gnu-gcc
+PROGRAM32    := $(if $(filter x86_64,$(ARCH)),$(if $(shell command -v $(CC32)),\
+		$(BUILD)/aioabi-cases32))
+OBJ32	     := $(BUILD)/obj/32
+EXECUTOR     := compat32 device executor flavour_libaio guest json kernel_log \
+		main modules record tasks zoo
+SOURCES32    := $(filter-out cases/libaio/% $(EXECUTOR:%=lib/%.c),$(SOURCES)) \
+		lib/main32.c
+OBJECTS32    := $(SOURCES32:%.c=$(OBJ32)/%.o) $(OBJ32)/contract_table.o
+CFLAGS32     := $(CFLAGS) -DAIOABI_COMPAT32
 # cases that misbehave, to test the harness
 HARNESS	     := $(BUILD)/aioabi-harness
 HARNESS_OBJECTS := $(patsubst %.c,$(OBJ)/%.o,$(wildcard lib/tests/*.c)) \
@@ -62,7 +74,7 @@ ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc) --no-print-directory
 endif
 
-build: deps-build $(PROGRAM) ## build build/aioabi-cases
+build: deps-build $(PROGRAM) $(PROGRAM32) ## build build/aioabi-cases
 
 $(PROGRAM): $(OBJECTS)
 $(HARNESS): $(HARNESS_OBJECTS)
@@ -76,6 +88,16 @@ $(OBJ)/%.o: %.c | deps-build $(OBJ)/cases-list
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+$(PROGRAM32): $(OBJECTS32)
+	@mkdir -p $(@D)
+	$(CC32) $(CFLAGS32) -static -o $@ $(sort $^)
+$(OBJ32)/%.o: %.c | $(OBJ)/cases-list
+	@mkdir -p $(@D)
+	$(CC32) $(CFLAGS32) -MMD -MP -c -o $@ $<
+$(OBJ32)/contract_table.o: $(OBJ)/contract_table.c
+	@mkdir -p $(@D)
+	$(CC32) $(CFLAGS32) -c -o $@ $<
+
 # what the program says of itself must not be older than the program
 $(OBJ)/lib/record.o: CFLAGS += -DSUITE_VERSION='"$(VERSION)"'
 $(OBJ)/lib/main.o: CFLAGS += -DARCH='"$(ARCH)"'
@@ -88,7 +110,7 @@ $(OBJ)/version: FORCE
 $(OBJ)/cases-list: FORCE
 	@mkdir -p $(@D)
 	@echo $(SOURCES) | cmp -s - $@ || \
-		{ rm -f $(PROGRAM); echo $(SOURCES) > $@; }
+		{ rm -f $(PROGRAM) $(PROGRAM32); echo $(SOURCES) > $@; }
 FORCE:
 
 $(OBJ)/contract_table.c: cases/contract.toml runner/contract.py | deps-build
@@ -98,7 +120,7 @@ $(OBJ)/contract_table.c: cases/contract.toml runner/contract.py | deps-build
 $(OBJ)/contract_table.o: $(OBJ)/contract_table.c
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
--include $(patsubst %.o,%.d,$(OBJECTS) $(HARNESS_OBJECTS))
+-include $(patsubst %.o,%.d,$(OBJECTS) $(OBJECTS32) $(HARNESS_OBJECTS))
 
 # --- using ---
 

@@ -93,12 +93,14 @@ static const struct aio_calls pgetevents_calls = {
 
 const struct flavour flavours[] = {
 	{ "raw", RAW, &raw_calls },
-#ifndef AIOABI_RAW_ONLY
+#ifndef AIOABI_COMPAT32
 	{ "libaio", LIBAIO, &libaio_calls },
 #endif
 	{ "pgetevents", PGETEVENTS, &pgetevents_calls },
+	/* counted by compat32_find() */
+	{ "compat32", COMPAT32, &raw_calls },
 };
-const unsigned int flavour_count = sizeof(flavours) / sizeof(flavours[0]);
+unsigned int flavour_count = sizeof(flavours) / sizeof(flavours[0]) - 1;
 
 const struct aio_calls *aio_untraced = &raw_calls;
 
@@ -140,9 +142,9 @@ unsigned int live_contexts(void)
  * call that a hung or crashed case never came back from.
  */
 static struct call_record *trace_enter(enum aio_call call,
-				       const unsigned long args[6])
+				       const uint64_t args[6])
 {
-	unsigned long seq = atomic_fetch_add(&trace->next, 1);
+	uint32_t seq = atomic_fetch_add(&trace->next, 1);
 	struct call_record *record = &trace->records[seq % TRACE_DEPTH];
 
 	atomic_fetch_add(&trace->made[call], 1);
@@ -165,10 +167,10 @@ static long trace_leave(struct call_record *record, long result)
 	return result;
 }
 
-#define ARG(x) ((unsigned long)(x))
+#define ARG(x) ((uint64_t)(unsigned long)(x))
 #define TRACED(call, expression, ...)                                   \
 	({                                                              \
-		const unsigned long args_[6] = { __VA_ARGS__ };         \
+		const uint64_t args_[6] = { __VA_ARGS__ };              \
 		struct call_record *record_ = trace_enter(call, args_); \
 		trace_leave(record_, (expression));                     \
 	})
@@ -272,7 +274,7 @@ int trace_format(const struct call_record *record, char *buf, size_t size)
 			       call_formats[record->call].name);
 	for (i = 0; format[i] && len < size; i++) {
 		const char *comma = i ? ", " : "";
-		unsigned long arg = record->args[i];
+		unsigned long arg = (unsigned long)record->args[i];
 
 		if (format[i] == 'u')
 			snprintf(value, sizeof(value), "%lu", arg);

@@ -25,6 +25,7 @@ enum flavour_bit {
 	RAW = 1,	/* syscall(2) */
 	LIBAIO = 2,	/* libaio's wrappers, linked statically */
 	PGETEVENTS = 4, /* syscall(2), io_pgetevents in place of io_getevents */
+	COMPAT32 = 8,	/* syscall(2) of a 32-bit program on a 64-bit kernel */
 };
 
 /* What io_pgetevents(2) takes as its last argument: struct __aio_sigset. */
@@ -69,7 +70,7 @@ struct flavour {
 };
 
 extern const struct flavour flavours[];
-extern const unsigned int flavour_count;
+extern unsigned int flavour_count;
 
 /* flavour_find() - the flavour of that name, or NULL. */
 const struct flavour *flavour_find(const char *name);
@@ -92,18 +93,20 @@ extern const struct aio_calls libaio_calls;
 
 #define TRACE_DEPTH 16
 
+/* Of the same layout in 32-bit and 64-bit programs, which share it. */
 struct call_record {
 	unsigned char call; /* enum aio_call */
 	bool returned;
 	int tid;
-	unsigned long seq;
-	unsigned long args[6];
-	long result;
+	uint32_t seq;
+	uint32_t padding;
+	uint64_t args[6];
+	int64_t result;
 };
 
 struct call_trace {
-	_Atomic unsigned long next;
-	_Atomic unsigned long made[CALL_COUNT];
+	_Atomic uint32_t next;
+	_Atomic uint32_t made[CALL_COUNT];
 	struct call_record records[TRACE_DEPTH];
 };
 

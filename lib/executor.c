@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "compat32.h"
 #include "contract.h"
 #include "journal.h"
 #include "kernel_log.h"
@@ -54,6 +55,7 @@ struct slot {
 	int pidfd;
 	int output_fd;
 	struct report *report;
+	int report_fd; /* of a report that another program shares, or -1 */
 	double started, limit, killed; /* seconds of the monotonic clock */
 	char *output;
 	size_t output_used, output_lost;
@@ -401,8 +403,8 @@ static void child_main(struct slot *slot, int output)
 		.aio_nr_at_start = slot->aio_nr_before,
 		.report = slot->report,
 	};
+	int null, report = compat32_keep(slot->report_fd);
 	sigset_t empty;
-	int null;
 
 	slot_scratch(slot, scratch, sizeof(scratch));
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -415,21 +417,34 @@ static void child_main(struct slot *slot, int output)
 	dup2(output, STDOUT_FILENO);
 	dup2(output, STDERR_FILENO);
 	journal_move(STDERR_FILENO + 1);
-	syscall(SYS_close_range, STDERR_FILENO + 2, ~0U, 0);
+	report = compat32_move(report, STDERR_FILENO + 2);
+	syscall(SYS_close_range, STDERR_FILENO + (report < 0 ? 2 : 3), ~0U, 0);
 	if (chdir("/"))
 		_exit(1);
 	umask(077);
 	sigemptyset(&empty);
 	sigprocmask(SIG_SETMASK, &empty, NULL);
 	signal(SIGPIPE, SIG_DFL);
+	if (report >= 0)
+		compat32_run(&around, name, report);
 	run_case(&around);
 }
 
-static struct report *new_report(void)
+/* *fd is what another program maps it by, if one is to, else -1. */
+static struct report *new_report(const struct item *item, int *fd)
 {
-	void *map = mmap(NULL, sizeof(struct report), PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int shared = MAP_SHARED | MAP_ANONYMOUS;
+	void *map;
 
+	*fd = -1;
+	if (item->flavour->bit == COMPAT32) {
+		shared = MAP_SHARED;
+		*fd = (int)syscall(SYS_memfd_create, "report", MFD_CLOEXEC);
+		if (*fd < 0 || ftruncate(*fd, sizeof(struct report)))
+			return NULL;
+	}
+	map = mmap(NULL, sizeof(struct report), PROT_READ | PROT_WRITE, shared,
+		   *fd, 0);
 	return map == MAP_FAILED ? NULL : map;
 }
 
@@ -440,7 +455,7 @@ static bool start(struct slot *slot, struct item *item, bool exclusive)
 	int output[2] = { -1, -1 };
 
 	memset(slot, 0, sizeof(*slot));
-	slot->report = new_report();
+	slot->report = new_report(item, &slot->report_fd);
 	if (!slot->report || pipe2(output, O_CLOEXEC))
 		goto fail;
 	slot->item = item;
@@ -456,6 +471,8 @@ static bool start(struct slot *slot, struct item *item, bool exclusive)
 		child_main(slot, output[1]);
 	if (slot->pid < 0)
 		goto fail;
+	if (slot->report_fd >= 0)
+		close(slot->report_fd);
 	slot->pidfd = (int)syscall(SYS_pidfd_open, slot->pid, 0);
 	close(output[1]);
 	slot->output_fd = output[0];
@@ -465,6 +482,8 @@ fail:
 	slot->item = NULL;
 	if (slot->report)
 		munmap(slot->report, sizeof(*slot->report));
+	if (slot->report_fd >= 0)
+		close(slot->report_fd);
 	if (output[0] >= 0) {
 		close(output[0]);
 		close(output[1]);
@@ -545,13 +564,13 @@ static void found_report(const struct kernel_report *report)
 
 static void add_trace(struct verdict *verdict, const struct report *report)
 {
-	unsigned long next = atomic_load(&report->trace.next);
-	unsigned long seq = next > TRACE_DEPTH ? next - TRACE_DEPTH : 0;
+	uint32_t next = atomic_load(&report->trace.next);
+	uint32_t seq = next > TRACE_DEPTH ? next - TRACE_DEPTH : 0;
 	char call[400];
 
 	if (!next)
 		return;
-	append(&verdict->diagnostics, "calls (the last %lu of %lu):\n",
+	append(&verdict->diagnostics, "calls (the last %u of %u):\n",
 	       next - seq, next);
 	for (; seq < next; seq++) {
 		const struct call_record *record =

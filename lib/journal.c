@@ -239,10 +239,17 @@ void journal_undo_sysctls(void)
 	undone = end;
 }
 
-void journal_move(int fd)
+bool journal_move(int fd)
 {
 	if (journal >= 0 && journal != fd)
 		journal = dup2(journal, fd) < 0 ? -1 : fd;
+	return journal >= 0;
+}
+
+void journal_adopt(int fd)
+{
+	journal = fd;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 void journal_close(void)

@@ -32,8 +32,14 @@ bool journal_directory(const char *path);
  */
 void journal_undo_sysctls(void);
 
-/* journal_move() - to this descriptor: a child that closes all others. */
-void journal_move(int fd);
+/*
+ * journal_move() - to this descriptor: a child that closes all others. Gives
+ * whether there is a journal.
+ */
+bool journal_move(int fd);
+
+/* journal_adopt() - a program's that was executed: the journal is this. */
+void journal_adopt(int fd);
 
 /* journal_close() - undo everything, and remove the journal. */
 void journal_close(void);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "compat32.h"
 #include "contract.h"
 #include "executor.h"
 #include "guest.h"
@@ -54,7 +55,8 @@ static void usage(FILE *f)
 	      "                        else files)\n"
 	      "  --destroy             even if it carries a signature or partitions\n"
 	      "  --dir DIR             where scratch files go (/var/tmp)\n"
-	      "  --flavour F           raw, libaio or pgetevents; may be repeated\n"
+	      "  --flavour F           raw, libaio, pgetevents or compat32; may be\n"
+	      "                        repeated\n"
 	      "  --jobs N              cases side by side (4 for each CPU, 16 at most)\n"
 	      "  --repeat N            every case N times\n"
 	      "  --shuffle SEED        in an order made from SEED (0: a new one)\n"
@@ -89,9 +91,12 @@ static int by_id(const void *a, const void *b)
 		      (*(const struct aio_case *const *)b)->id);
 }
 
+/* What a raw call promises it promises 32-bit programs too. */
 static unsigned int flavours_of(const struct aio_case *c)
 {
-	return c->flavours ? c->flavours : RAW | LIBAIO;
+	unsigned int bits = c->flavours ? c->flavours : RAW | LIBAIO;
+
+	return bits & RAW ? bits | COMPAT32 : bits;
 }
 
 static const char *file_of(const struct aio_case *c)
@@ -606,6 +611,7 @@ int main(int argc, char **argv)
 
 	if (!strcmp(program_invocation_short_name, "modprobe"))
 		return modprobe(argc, argv);
+	compat32_find();
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		take_option(option, optarg);
 	if (optind == argc) {

@@ -124,6 +124,16 @@ void *kernel_address(void)
 	return (void *)(uintptr_t) - (2 * PAGE_SIZE);
 }
 
+/* What a 32-bit program can point to is all user space to a 64-bit kernel. */
+uint64_t kernel_buffer(void)
+{
+#ifdef AIOABI_COMPAT32
+	return -(2 * (uint64_t)PAGE_SIZE);
+#else
+	return (uintptr_t)kernel_address();
+#endif
+}
+
 void *shared_memory(size_t size)
 {
 	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE,

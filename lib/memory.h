@@ -30,6 +30,9 @@ void read_write(void *memory, size_t size);
 void *nowhere(void);
 /* kernel_address() - an address that no user may touch. */
 void *kernel_address(void);
+/* kernel_buffer() - such an address as aio_buf has it, which is 64 bits wide.
+ */
+uint64_t kernel_buffer(void);
 
 /* shared_memory() - size bytes of zeroes that children share. */
 void *shared_memory(size_t size);

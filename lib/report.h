@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "aio.h"
 
@@ -24,6 +25,7 @@ enum ending {
 	ENDING_SKIP,   /* a need was found unmet on the way */
 };
 
+/* Of the same layout in 32-bit and 64-bit programs, which share it. */
 struct report {
 	atomic_uint checks;
 	atomic_uint failures;
@@ -34,8 +36,12 @@ struct report {
 	atomic_uint text_used;
 	char reason[REPORT_REASON];
 	char text[REPORT_TEXT];
-	struct call_trace trace;
+	struct call_trace trace __attribute__((aligned(8)));
 };
+_Static_assert(sizeof(struct call_record) == 72, "the same in both programs");
+_Static_assert(offsetof(struct report, trace) % 8 == 0 &&
+		       offsetof(struct call_trace, records) % 8 == 0,
+	       "the same in both programs");
 
 /* report_use() - the report of this process, made by the executor. */
 void report_use(struct report *report);

@@ -185,7 +185,7 @@ static struct iocb *write_to_eventfd(struct iocb *iocb)
 
 static struct iocb *buffer_kernel(struct iocb *iocb)
 {
-	iocb->aio_buf = (uintptr_t)kernel_address();
+	iocb->aio_buf = kernel_buffer();
 	return iocb;
 }
 

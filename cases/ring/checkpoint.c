@@ -42,8 +42,9 @@ CASE(ring, checkpoint, "a context can be made anew at its old address",
 	memcpy((void *)ring_of(ctx)->events, saved->events,
 	       size - sizeof(*saved));
 	if (ctx != old)
-		ASSERT_EQ(old, mremap((void *)ctx, size, size,
-				      MREMAP_MAYMOVE | MREMAP_FIXED, old));
+		ASSERT_EQ(old, (aio_handle)mremap((void *)ctx, size, size,
+						  MREMAP_MAYMOVE | MREMAP_FIXED,
+						  (void *)old));
 
 	stage_complete(old, 1, 2000);
 	EXPECT_EQ(UNREAD + 1, aio->getevents(old, 1, 2 * UNREAD, events, NULL));
