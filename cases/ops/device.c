@@ -366,7 +366,7 @@ CASE(ops, many_reads, "many reads in one call: each once, each its own data",
 	for (i = 0; i < MANY; i++)
 		pattern(all + i * storage.block, storage.block, SEED + i);
 	REQUIRE(pwrite(storage.fd, all, MANY * storage.block, storage.base) ==
-		MANY * storage.block);
+		(ssize_t)(MANY * storage.block));
 	for (i = 0; i < MANY; i++)
 		list[i] = prep_read(&iocbs[i], storage.fd,
 				    buf + i * storage.block, storage.block,
