@@ -491,7 +491,7 @@ static int spoil(enum spoiler spoiler, struct iocb *iocb)
 		iocb->aio_lio_opcode = 99;
 		return EINVAL;
 	default:
-		iocb->aio_buf = (uintptr_t)kernel_address();
+		iocb->aio_buf = kernel_buffer();
 		return EFAULT;
 	}
 }

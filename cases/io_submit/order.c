@@ -126,9 +126,8 @@ static struct iocb *give(enum fault fault, struct iocb *iocb)
 		no_method(iocb);
 		break;
 	case FAULT_BUFFER:
-		iocb->aio_buf = (uintptr_t)(is_vectored(iocb)
-						    ? nowhere()
-						    : kernel_address());
+		iocb->aio_buf = is_vectored(iocb) ? (uintptr_t)nowhere()
+						  : kernel_buffer();
 		break;
 	case FAULT_OFFSET:
 		iocb->aio_offset = -1;

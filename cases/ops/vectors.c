@@ -390,7 +390,7 @@ CASE(ops, preadv_sum, "a sum over the largest length is cut to it",
 
 CASE(ops, preadv_beyond,
      "a segment that ends beyond all memory: cut as well, or EFAULT",
-     .clause = "ops.preadv.sum")
+     .clause = "ops.preadv.sum", .needs = "wide_long")
 {
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
