@@ -278,7 +278,7 @@ static void send_file(int port, const char *path)
 {
 	static unsigned char data[FILE_SIZE_MAX];
 	static char text[2 * FILE_SIZE_MAX + 1];
-	struct json record = { NULL };
+	struct json record = { 0 };
 	FILE *f = fopen(path, "re");
 	size_t i, size;
 
