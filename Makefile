@@ -43,7 +43,8 @@ PROGRAM32    := $(if $(filter x86_64,$(ARCH)),$(if $(shell command -v $(CC32)),\
 OBJ32	     := $(BUILD)/obj/32
 EXECUTOR     := compat32 device executor flavour_libaio guest json kernel_log \
 		main modules record tasks zoo
-SOURCES32    := $(filter-out cases/libaio/% $(EXECUTOR:%=lib/%.c),$(SOURCES)) \
+SOURCES32    := $(filter-out $(shell grep -l AIOABI_WITH_LIBAIO_H \
+		$(CASE_SOURCES)) $(EXECUTOR:%=lib/%.c),$(SOURCES)) \
 		lib/main32.c
 OBJECTS32    := $(SOURCES32:%.c=$(OBJ32)/%.o) $(OBJ32)/contract_table.o
 # a warning that only this build gives is no reason for having none of it
