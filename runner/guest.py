@@ -109,12 +109,20 @@ class Plan:
         last = ["--", "guest"] if self.hardware.acpi else ["guest"]
         return [*words, *self.more, *last]
 
+    def lacking(self) -> dict[str, str]:
+        """The devices that this machine has no place for, and why."""
+        if self.hardware.kind == "q35":
+            return {}
+        return {name: "the machine has no PCI" for name in ("nvme",)}
+
     def configuration(self, arguments: Sequence[str]) -> list[str]:
         """The lines of /guest.conf."""
         pci = self.hardware.kind == "q35"
         lines = ["load virtio_pci" if pci else "load virtio_mmio"]
         lines += ["load virtio_console"] if "port" in self.hardware.wire else []
-        lines += [f"device {name}" for name in self.devices]
+        lines += [
+            f"device {name}" for name in self.devices if name not in self.lacking()
+        ]
         lines += ["port aioabi"] if "port" in self.hardware.wire else []
         lines += ["port /dev/ttyS1"] if "serial" in self.hardware.wire else []
         lines += [f"arg {text}" for text in arguments]
@@ -405,10 +413,14 @@ class GuestExecutor(Executor):
             | ({"why": why} if lost else {}),
         ]
 
+    def _lacking(self) -> dict[str, str]:
+        lacking = self.plan.lacking()
+        return {name: lacking[name] for name in self.plan.devices if name in lacking}
+
     def _say_absent(self) -> list[Record]:
         return [
             note(f"not in this guest: {name}: {why}")
-            for name, why in self.absent.items()
+            for name, why in {**self.absent, **self._lacking()}.items()
         ]
 
     # One life of the guest
@@ -660,7 +672,7 @@ def say(text: str) -> None:
 def with_disks(hardware: Hardware, needed: Sequence[Disk]) -> Hardware:
     """The machine with those of the disks that it has buses for."""
     if hardware.kind != "q35":
-        needed = [disk for disk in needed if disk.name not in ("nvme", "scsi4k")]
+        needed = [disk for disk in needed if disk.name != "nvme"]
     return replace(hardware, disks=tuple(needed))
 
 

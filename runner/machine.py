@@ -352,12 +352,12 @@ def _disk(disk: Disk, kind: str, passed: list[int]) -> list[str]:
         "scsi4k": f"scsi-hd,drive={disk.name},logical_block_size=4096,"
         "physical_block_size=4096",
     }.get(disk.name)
+    bus = "pci" if kind == "q35" else "device"
     if not device:
-        bus = "pci" if kind == "q35" else "device"
         device = f"virtio-blk-{bus},drive={disk.name},serial={disk.name}"
     if disk.name == "nvme":  # it takes no policy for errors
         drive = drive.replace(",werror=stop", "")
-    bus_of_scsi = ["-device", "virtio-scsi-pci"] if disk.name == "scsi4k" else []
+    bus_of_scsi = ["-device", f"virtio-scsi-{bus}"] if disk.name == "scsi4k" else []
     return ["-drive", drive, *bus_of_scsi, "-device", device]
 
 
