@@ -30,7 +30,7 @@ CASE(io_cancel, efault_iocb, "an iocb whose key cannot be read is EFAULT",
 
 CASE(io_cancel, efault_iocb_in_flight,
      "an iocb that became unreadable is EFAULT, and its request in flight",
-     .clause = "io_cancel.efault.iocb")
+     .clause = "io_cancel.efault.iocb", .needs = "eventfd")
 {
 	struct iocb *iocb = io_buffer(sizeof(*iocb));
 	aio_handle ctx = new_context(1);
@@ -66,7 +66,7 @@ CASE(io_cancel, efault_before_ctx, "an unreadable iocb wins over a bad context",
 
 CASE(io_cancel, einval_key,
      "a key that is not 0 is refused, and the request stays in flight",
-     .clause = "io_cancel.einval.key")
+     .clause = "io_cancel.einval.key", .needs = "eventfd")
 {
 	static const uint32_t keys[] = { 1, 0x80000000, 0xffffffff };
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -83,7 +83,7 @@ CASE(io_cancel, einval_key,
 }
 
 CASE(io_cancel, einval_ctx, "a handle that is no context is refused",
-     .clause = "io_cancel.einval.ctx")
+     .clause = "io_cancel.einval.ctx", .needs = "eventfd")
 {
 	struct aio_ring *forged = io_buffer(PAGE_SIZE);
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -105,7 +105,7 @@ CASE(io_cancel, einval_ctx, "a handle that is no context is refused",
 
 CASE(io_cancel, einval_ctx_destroyed,
      "after the context was destroyed a cancel is refused",
-     .clause = "io_cancel.einval.ctx_destroyed")
+     .clause = "io_cancel.einval.ctx_destroyed", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
@@ -118,7 +118,7 @@ CASE(io_cancel, einval_ctx_destroyed,
 
 CASE(io_cancel, einval_never_submitted,
      "an iocb that was never submitted is refused",
-     .clause = "io_cancel.einval.never_submitted")
+     .clause = "io_cancel.einval.never_submitted", .needs = "eventfd")
 {
 	struct iocb *other = GUARDED(struct iocb);
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -136,7 +136,7 @@ CASE(io_cancel, einval_never_submitted,
 
 CASE(io_cancel, einval_refused,
      "an iocb that io_submit() refused is not to be cancelled",
-     .clause = "io_cancel.einval.never_submitted")
+     .clause = "io_cancel.einval.never_submitted", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
@@ -150,7 +150,7 @@ CASE(io_cancel, einval_refused,
 
 CASE(io_cancel, einval_completed,
      "a request that has completed is refused, reaped or not",
-     .clause = "io_cancel.einval.completed")
+     .clause = "io_cancel.einval.completed", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
@@ -166,7 +166,7 @@ CASE(io_cancel, einval_completed,
 
 CASE(io_cancel, einval_completed_at_once,
      "a request that completed within io_submit() is refused",
-     .clause = "io_cancel.einval.completed")
+     .clause = "io_cancel.einval.completed", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
@@ -179,7 +179,7 @@ CASE(io_cancel, einval_completed_at_once,
 
 CASE(io_cancel, context_let_go,
      "whatever the call gave, the context can be destroyed after it",
-     .clause = "io_cancel.poll.einprogress")
+     .clause = "io_cancel.poll.einprogress", .needs = "eventfd")
 {
 	enum { ROUNDS = 8 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, ROUNDS);

@@ -12,7 +12,7 @@
 #define UNTOUCHED 0xee
 
 CASE(io_cancel, poll_einprogress, "a pending POLL is cancelled: EINPROGRESS",
-     .clause = "io_cancel.poll.einprogress")
+     .clause = "io_cancel.poll.einprogress", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
@@ -25,7 +25,7 @@ CASE(io_cancel, poll_einprogress, "a pending POLL is cancelled: EINPROGRESS",
 
 CASE(io_cancel, poll_event,
      "the event comes through the ring, with result 0 and the request's data",
-     .clause = "io_cancel.poll.event")
+     .clause = "io_cancel.poll.event", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct io_event *event = GUARDED(struct io_event);
@@ -71,7 +71,7 @@ CASE(io_cancel, poll_event_of_socket, "a POLL on a socket is cancelled, too",
 
 CASE(io_cancel, poll_one_event,
      "a cancelled request has one event, whatever becomes of the file later",
-     .clause = "io_cancel.poll.one_event")
+     .clause = "io_cancel.poll.one_event", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(2);
@@ -99,7 +99,7 @@ static unsigned int fill(aio_handle ctx, int fd, struct iocb *iocbs)
 
 CASE(io_cancel, poll_slot_back,
      "the slot of a cancelled request comes back when its event is reaped",
-     .clause = "io_cancel.poll.one_event")
+     .clause = "io_cancel.poll.one_event", .needs = "eventfd")
 {
 	aio_handle ctx = new_context(8);
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, ring_of(ctx)->nr + 1);
@@ -122,7 +122,8 @@ CASE(io_cancel, poll_slot_back,
 
 CASE(io_cancel, poll_wakes,
      "the event of a cancelled request wakes a waiter in io_getevents",
-     .clause = "io_cancel.poll.wakes", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_cancel.poll.wakes", .needs = "eventfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct io_event *event = GUARDED(struct io_event);
@@ -139,7 +140,8 @@ CASE(io_cancel, poll_wakes,
 
 CASE(io_cancel, poll_wakes_nth,
      "a cancelled request counts for a waiter like any other",
-     .clause = "io_cancel.poll.wakes", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_cancel.poll.wakes", .needs = "eventfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { N = 3 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, N);
@@ -191,7 +193,7 @@ CASE(io_cancel, poll_file_released,
 }
 
 CASE(io_cancel, result_unused, "the memory for a result is not written",
-     .clause = "io_cancel.result.unused")
+     .clause = "io_cancel.result.unused", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct io_event *result = GUARDED(struct io_event);
@@ -211,7 +213,7 @@ CASE(io_cancel, result_unused, "the memory for a result is not written",
 
 CASE(io_cancel, result_any_address,
      "the address for a result may be NULL, read-only or nowhere",
-     .clause = "io_cancel.result.unused")
+     .clause = "io_cancel.result.unused", .needs = "eventfd")
 {
 	struct io_event *constant = io_buffer(sizeof(*constant));
 	struct io_event *const results[] = { NULL, nowhere(), kernel_address(),
@@ -230,7 +232,7 @@ CASE(io_cancel, result_any_address,
 }
 
 CASE(io_cancel, twice, "a second cancel of the same request is refused",
-     .clause = "io_cancel.twice")
+     .clause = "io_cancel.twice", .needs = "eventfd")
 {
 	enum { N = 16 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, N);
@@ -255,7 +257,7 @@ CASE(io_cancel, twice, "a second cancel of the same request is refused",
 /* The event is made by a worker of this CPU, which cannot run yet. */
 CASE(io_cancel, twice_before_event,
      "a second cancel is refused before the first one's event is there, too",
-     .clause = "io_cancel.twice", .needs = "realtime")
+     .clause = "io_cancel.twice", .needs = "realtime eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
@@ -275,7 +277,7 @@ CASE(io_cancel, twice_before_event,
 /* --- which request it is --- */
 
 CASE(io_cancel, identity_copy, "a copy of the iocb is not the request",
-     .clause = "io_cancel.identity")
+     .clause = "io_cancel.identity", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct iocb *copy = GUARDED(struct iocb);
@@ -291,7 +293,7 @@ CASE(io_cancel, identity_copy, "a copy of the iocb is not the request",
 
 CASE(io_cancel, identity_contents,
      "what stands in the iocb, but for its key, does not matter",
-     .clause = "io_cancel.identity")
+     .clause = "io_cancel.identity", .needs = "eventfd")
 {
 	struct iocb *iocb = io_buffer(sizeof(*iocb));
 	uint64_t data = 0x1122334455667788;
@@ -311,7 +313,7 @@ CASE(io_cancel, identity_contents,
 
 CASE(io_cancel, other_ctx,
      "another context does not know the request, which stays in flight",
-     .clause = "io_cancel.other_ctx")
+     .clause = "io_cancel.other_ctx", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct iocb *theirs = GUARDED(struct iocb);
@@ -351,7 +353,7 @@ static void expect_one_of_many(unsigned int cancelled)
 
 CASE(io_cancel, among_many,
      "the first, the last or one between is cancelled, the others are not",
-     .clause = "io_cancel.among_many")
+     .clause = "io_cancel.among_many", .needs = "eventfd")
 {
 	expect_one_of_many(0);
 	expect_one_of_many(2);
@@ -360,7 +362,7 @@ CASE(io_cancel, among_many,
 
 CASE(io_cancel, among_many_all,
      "all can be cancelled, in any order, and each has its event",
-     .clause = "io_cancel.among_many")
+     .clause = "io_cancel.among_many", .needs = "eventfd")
 {
 	static const unsigned int order[] = { 3, 0, 4, 1, 5, 2 };
 	enum { N = sizeof(order) / sizeof(order[0]) };
@@ -382,7 +384,7 @@ CASE(io_cancel, among_many_all,
 
 CASE(io_cancel, same_twice_submitted,
      "of an iocb submitted twice each cancel takes one, the older first",
-     .clause = "io_cancel.same_twice_submitted")
+     .clause = "io_cancel.same_twice_submitted", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(2);
@@ -407,7 +409,7 @@ CASE(io_cancel, same_twice_submitted,
 
 CASE(io_cancel, same_again,
      "an iocb that was cancelled can be submitted and cancelled again",
-     .clause = "io_cancel.same_twice_submitted")
+     .clause = "io_cancel.same_twice_submitted", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);

@@ -29,7 +29,8 @@ static void cancel_it(void *arg)
 }
 
 CASE(io_cancel, thread, "another thread can cancel while the submitter waits",
-     .clause = "io_cancel.thread", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_cancel.thread", .needs = "eventfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct cancel_call call = { .ctx = new_context(1), .iocb = iocb };
@@ -60,7 +61,7 @@ static void *submit_it(void *arg)
 
 CASE(io_cancel, thread_exited,
      "a request can be cancelled after its submitting thread has exited",
-     .clause = "io_cancel.thread")
+     .clause = "io_cancel.thread", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct submit_call call = { new_context(1), iocb, open_eventfd(0, 0) };
@@ -73,7 +74,7 @@ CASE(io_cancel, thread_exited,
 
 CASE(io_cancel, race_completion_first,
      "what has completed is not cancelled: EINVAL, and the file's result",
-     .clause = "io_cancel.race")
+     .clause = "io_cancel.race", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
@@ -87,7 +88,7 @@ CASE(io_cancel, race_completion_first,
 /* What a worker has to do for either waits until this thread is done. */
 CASE(io_cancel, race_completion_first_by_worker,
      "what completes and has no event yet is not cancelled either",
-     .clause = "io_cancel.race", .needs = "realtime")
+     .clause = "io_cancel.race", .needs = "realtime eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
@@ -108,7 +109,7 @@ CASE(io_cancel, race_completion_first_by_worker,
 
 CASE(io_cancel, race_cancel_first,
      "what was cancelled does not complete: one event, with result 0",
-     .clause = "io_cancel.race", .needs = "realtime")
+     .clause = "io_cancel.race", .needs = "realtime eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
@@ -188,7 +189,7 @@ static void race_end(struct race *race)
  * a cancelled request may still say that it is ready.
  */
 CASE(io_cancel, race, "against completion: one event, and it fits the answer",
-     .clause = "io_cancel.race", .needs = "cpus2", .time_limit = 60)
+     .clause = "io_cancel.race", .needs = "cpus2 eventfd", .time_limit = 60)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct race race = race_for(iocb);
@@ -217,7 +218,7 @@ CASE(io_cancel, race, "against completion: one event, and it fits the answer",
 
 CASE(io_cancel, race_two_cancels,
      "of two threads that cancel one request, one is given EINPROGRESS",
-     .clause = "io_cancel.race", .needs = "cpus2", .time_limit = 60)
+     .clause = "io_cancel.race", .needs = "cpus2 eventfd", .time_limit = 60)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct race race = race_for(iocb);

@@ -21,7 +21,8 @@ static unsigned int place_after(aio_handle ctx, unsigned int place,
 }
 
 CASE(io_getevents, count, "the count is that of the events stored, no more",
-     .clause = "io_getevents.count", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.count", .needs = "eventfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { THERE = 3, ROOM = 8 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, THERE);
@@ -67,7 +68,7 @@ CASE(io_getevents, count_data,
 
 CASE(io_getevents, min_nr_at_once,
      "with min_nr there it returns at once, with up to nr",
-     .clause = "io_getevents.min_nr.at_once",
+     .clause = "io_getevents.min_nr.at_once", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { THERE = 5, MIN_NR = 2, NR = 4 };
@@ -92,7 +93,7 @@ CASE(io_getevents, min_nr_at_once,
 
 CASE(io_getevents, nr_leaves_rest,
      "nr below what is there gives the oldest and leaves the rest",
-     .clause = "io_getevents.nr.leaves_rest",
+     .clause = "io_getevents.nr.leaves_rest", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { THERE = 5, NR = 2 };
@@ -120,7 +121,8 @@ CASE(io_getevents, nr_leaves_rest,
 
 CASE(io_getevents, nr_zero,
      "0 of 0 events are given at once, and the array is not looked at",
-     .clause = "io_getevents.nr.zero", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.nr.zero", .needs = "eventfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
@@ -141,7 +143,8 @@ CASE(io_getevents, nr_zero,
 
 CASE(io_getevents, nr_huge,
      "with the largest nr there is, the array need not exceed what is there",
-     .clause = "io_getevents.nr.huge", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.nr.huge", .needs = "eventfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { THERE = 3 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, THERE);
@@ -157,7 +160,8 @@ CASE(io_getevents, nr_huge,
 
 CASE(io_getevents, nr_huge_both,
      "the largest min_nr is allowed, and a time-out of 0 ends it",
-     .clause = "io_getevents.nr.huge", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.nr.huge", .needs = "eventfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct io_event *event = GUARDED(struct io_event);
@@ -176,7 +180,7 @@ CASE(io_getevents, nr_huge_both,
  */
 CASE(io_getevents, many_in_one_call,
      "more events than a page holds come in one call, in order",
-     .clause = "io_getevents.nr.int_result",
+     .clause = "io_getevents.nr.int_result", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS, .quota = 4096)
 {
 	const unsigned int n = 2 * EVENTS_IN_A_PAGE;
@@ -198,7 +202,7 @@ CASE(io_getevents, many_in_one_call,
 
 CASE(io_getevents, pages_end,
      "calls that end just before, at and after a page boundary lose nothing",
-     .clause = "io_getevents.nr.int_result",
+     .clause = "io_getevents.nr.int_result", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS, .quota = 2048)
 {
 	/* the header takes the place of one event in the first page */
@@ -223,7 +227,7 @@ CASE(io_getevents, pages_end,
 
 CASE(io_getevents, wrapped_in_one_call,
      "events on both sides of the ring's end come in one call, in order",
-     .clause = "io_getevents.nr.int_result",
+     .clause = "io_getevents.nr.int_result", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { BEFORE = 3, AFTER = 2, N = BEFORE + AFTER };
@@ -245,7 +249,7 @@ CASE(io_getevents, wrapped_in_one_call,
 
 CASE(io_getevents, wrapped_cut_at_end,
      "a call that takes up to the ring's last event leaves head at 0",
-     .clause = "io_getevents.nr.int_result",
+     .clause = "io_getevents.nr.int_result", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { BEFORE = 2, AFTER = 1, N = BEFORE + AFTER };
@@ -267,7 +271,7 @@ CASE(io_getevents, wrapped_cut_at_end,
 
 CASE(io_getevents, wrapped_last_only,
      "the ring's last event is given alone, and head goes on at 0",
-     .clause = "io_getevents.nr.int_result",
+     .clause = "io_getevents.nr.int_result", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -289,7 +293,8 @@ CASE(io_getevents, wrapped_last_only,
  */
 CASE(io_getevents, context_let_go,
      "whatever the call gave, the context can be destroyed after it",
-     .clause = "io_getevents.count", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.count", .needs = "eventfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { ROUNDS = 8 };
 	struct iocb *iocb = GUARDED(struct iocb);

@@ -7,7 +7,7 @@
 
 CASE(io_getevents, destroy_einval,
      "a waiter that has stored nothing ends with EINVAL",
-     .clause = "io_getevents.destroy.einval",
+     .clause = "io_getevents.destroy.einval", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -26,7 +26,7 @@ CASE(io_getevents, destroy_einval,
 
 CASE(io_getevents, destroy_einval_timeout,
      "a waiter with an hour to wait ends with EINVAL at once, too",
-     .clause = "io_getevents.destroy.einval",
+     .clause = "io_getevents.destroy.einval", .needs = "task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct timespec hour = millis(3600 * 1000);
@@ -41,7 +41,7 @@ CASE(io_getevents, destroy_einval_timeout,
 }
 
 CASE(io_getevents, destroy_einval_all, "every waiter ends, whatever its number",
-     .clause = "io_getevents.destroy.einval",
+     .clause = "io_getevents.destroy.einval", .needs = "task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { WAITERS = 4 };
@@ -61,7 +61,7 @@ CASE(io_getevents, destroy_einval_all, "every waiter ends, whatever its number",
 
 CASE(io_getevents, destroy_partial,
      "a waiter that has stored some events ends with their number",
-     .clause = "io_getevents.destroy.partial",
+     .clause = "io_getevents.destroy.partial", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { STORED = 2, MIN_NR = 4 };
@@ -84,7 +84,7 @@ CASE(io_getevents, destroy_partial,
 /* They lie in the ring while the waiter sleeps: since 6.8 it is not woken. */
 CASE(io_getevents, destroy_partial_unread,
      "events that came during the wait, too few, are given before it ends",
-     .clause = "io_getevents.destroy.partial",
+     .clause = "io_getevents.destroy.partial", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { MIN_NR = 3 };

@@ -35,7 +35,7 @@ static void expect_nothing_lost(aio_handle ctx, unsigned int head,
 }
 
 CASE(io_getevents, efault_events, "an array that cannot be written is EFAULT",
-     .clause = "io_getevents.efault.events",
+     .clause = "io_getevents.efault.events", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct io_event *constant = io_buffer(sizeof(*constant));
@@ -69,7 +69,7 @@ CASE(io_getevents, efault_events_empty,
 
 CASE(io_getevents, efault_nothing_lost,
      "after EFAULT head stands where it stood, and the events are there",
-     .clause = "io_getevents.efault.nothing_lost",
+     .clause = "io_getevents.efault.nothing_lost", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { N = 3 };
@@ -88,7 +88,7 @@ CASE(io_getevents, efault_nothing_lost,
  */
 CASE(io_getevents, efault_nothing_written,
      "after EFAULT nothing in front of the array was written",
-     .clause = "io_getevents.efault.nothing_lost",
+     .clause = "io_getevents.efault.nothing_lost", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { FRONT = 64 };
@@ -107,7 +107,7 @@ CASE(io_getevents, efault_nothing_written,
 
 CASE(io_getevents, efault_middle,
      "an array that ends before nr is EFAULT for all, none is consumed",
-     .clause = "io_getevents.efault.middle",
+     .clause = "io_getevents.efault.middle", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { THERE = 4 };
@@ -124,7 +124,7 @@ CASE(io_getevents, efault_middle,
 
 CASE(io_getevents, efault_middle_of_event,
      "an array that ends within its last event is EFAULT for all",
-     .clause = "io_getevents.efault.middle",
+     .clause = "io_getevents.efault.middle", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { THERE = 2 };
@@ -143,7 +143,7 @@ CASE(io_getevents, efault_middle_of_event,
 /* The piece up to the boundary is copied well; the one after it faults. */
 CASE(io_getevents, efault_second_page,
      "EFAULT beyond a page of the ring takes back the piece before it",
-     .clause = "io_getevents.efault.middle",
+     .clause = "io_getevents.efault.middle", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS, .quota = 2048)
 {
 	enum { BEFORE = 2, N = 4 };
@@ -162,7 +162,7 @@ CASE(io_getevents, efault_second_page,
 
 CASE(io_getevents, efault_wrapped,
      "EFAULT beyond the ring's end takes back the piece before it",
-     .clause = "io_getevents.efault.middle",
+     .clause = "io_getevents.efault.middle", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { BEFORE = 2, N = 4 };
@@ -180,7 +180,7 @@ CASE(io_getevents, efault_wrapped,
 
 CASE(io_getevents, efault_room_is_enough,
      "an array with room for just nr is filled to its end",
-     .clause = "io_getevents.efault.middle",
+     .clause = "io_getevents.efault.middle", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { N = 4 };
@@ -203,7 +203,7 @@ CASE(io_getevents, efault_room_is_enough,
 CASE(io_getevents, efault_after_wait,
      "a fault after events were stored in the same wait gives their number",
      .clause = "io_getevents.efault.after_wait",
-     .flavours = RAW | LIBAIO | PGETEVENTS)
+     .needs = "eventfd task_syscall", .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, 2);
 	struct io_event *events = array_for(1), event;
@@ -228,7 +228,7 @@ CASE(io_getevents, efault_after_wait,
 CASE(io_getevents, efault_while_waiting,
      "an array that is bad when the first event comes ends the wait: EFAULT",
      .clause = "io_getevents.efault.nothing_lost",
-     .flavours = RAW | LIBAIO | PGETEVENTS)
+     .needs = "eventfd task_syscall", .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
@@ -244,7 +244,8 @@ CASE(io_getevents, efault_while_waiting,
 
 /* libaio reads the time-out itself. */
 CASE(io_getevents, efault_timeout, "a time-out that cannot be read is EFAULT",
-     .clause = "io_getevents.efault.timeout", .flavours = RAW | PGETEVENTS)
+     .clause = "io_getevents.efault.timeout", .needs = "eventfd",
+     .flavours = RAW | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);

@@ -17,7 +17,8 @@ static aio_handle context_with_events(unsigned int n)
 }
 
 CASE(io_getevents, einval_ctx_zero, "a context of 0 is refused",
-     .clause = "io_getevents.einval.ctx", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.einval.ctx", .needs = "eventfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct timespec none = millis(0);
 	struct io_event event;
@@ -33,7 +34,8 @@ CASE(io_getevents, einval_ctx_zero, "a context of 0 is refused",
 /* libaio reads a ring's header before it calls the kernel. */
 CASE(io_getevents, einval_ctx_garbage,
      "a handle that points nowhere, or at what is no ring, is refused",
-     .clause = "io_getevents.einval.ctx", .flavours = RAW | PGETEVENTS)
+     .clause = "io_getevents.einval.ctx", .needs = "eventfd",
+     .flavours = RAW | PGETEVENTS)
 {
 	aio_handle ctx = context_with_events(1);
 	struct aio_ring *forged = io_buffer(PAGE_SIZE);
@@ -66,7 +68,7 @@ CASE(io_getevents, einval_ctx_destroyed, "a context that is gone is refused",
 }
 
 CASE(io_getevents, einval_min_nr_negative, "a negative min_nr is refused",
-     .clause = "io_getevents.einval.min_nr_negative",
+     .clause = "io_getevents.einval.min_nr_negative", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	aio_handle ctx = context_with_events(2);
@@ -82,7 +84,7 @@ CASE(io_getevents, einval_min_nr_negative, "a negative min_nr is refused",
 }
 
 CASE(io_getevents, einval_nr_negative, "a negative nr is refused",
-     .clause = "io_getevents.einval.nr_negative",
+     .clause = "io_getevents.einval.nr_negative", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	aio_handle ctx = context_with_events(2);
@@ -99,7 +101,7 @@ CASE(io_getevents, einval_nr_negative, "a negative nr is refused",
 
 CASE(io_getevents, einval_min_nr_over_nr,
      "min_nr over nr is refused, and the events stay",
-     .clause = "io_getevents.einval.min_nr_over_nr",
+     .clause = "io_getevents.einval.min_nr_over_nr", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	aio_handle ctx = context_with_events(2);

@@ -34,7 +34,7 @@ static void expect_eintr(int flags, struct timespec *timeout)
 
 CASE(io_getevents, signal_eintr,
      "a signal while nothing was reaped ends the wait with EINTR",
-     .clause = "io_getevents.signal.eintr",
+     .clause = "io_getevents.signal.eintr", .needs = "task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct timespec hour = millis(HOUR);
@@ -45,7 +45,7 @@ CASE(io_getevents, signal_eintr,
 
 CASE(io_getevents, signal_eintr_leaves_nothing,
      "after EINTR the context works on, and can be destroyed",
-     .clause = "io_getevents.signal.eintr",
+     .clause = "io_getevents.signal.eintr", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -70,7 +70,7 @@ CASE(io_getevents, signal_eintr_leaves_nothing,
 }
 
 CASE(io_getevents, signal_restart, "SA_RESTART does not restart it: EINTR",
-     .clause = "io_getevents.signal.restart",
+     .clause = "io_getevents.signal.restart", .needs = "task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct timespec hour = millis(HOUR);
@@ -110,7 +110,7 @@ static void expect_partial(unsigned int before, unsigned int during, int flags)
 
 CASE(io_getevents, signal_partial,
      "a signal after k of min_nr events ends the wait with k",
-     .clause = "io_getevents.signal.partial",
+     .clause = "io_getevents.signal.partial", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	expect_partial(1, 0, 0);
@@ -119,7 +119,7 @@ CASE(io_getevents, signal_partial,
 
 CASE(io_getevents, signal_partial_during,
      "the k events may have come before the wait, during it, or both",
-     .clause = "io_getevents.signal.partial",
+     .clause = "io_getevents.signal.partial", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	expect_partial(0, 1, 0);
@@ -145,7 +145,7 @@ static void expect_slept_through(int sig)
 }
 
 CASE(io_getevents, signal_ignored, "an ignored signal does not end the wait",
-     .clause = "io_getevents.signal.ignored",
+     .clause = "io_getevents.signal.ignored", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	REQUIRE(signal(SIGUSR1, SIG_IGN) != SIG_ERR);
@@ -155,7 +155,7 @@ CASE(io_getevents, signal_ignored, "an ignored signal does not end the wait",
 }
 
 CASE(io_getevents, signal_blocked, "a blocked signal does not end the wait",
-     .clause = "io_getevents.signal.ignored",
+     .clause = "io_getevents.signal.ignored", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	count_signal(SIGUSR1, 0);
@@ -202,8 +202,8 @@ CASE(io_getevents, signal_timeout_zero,
 
 CASE(io_getevents, signal_timeout_zero_event,
      "a signal pending when an event is found without waiting: its count",
-     .clause = "io_getevents.signal.timeout_zero", .needs = "userfaultfd",
-     .flavours = RAW | PGETEVENTS)
+     .clause = "io_getevents.signal.timeout_zero",
+     .needs = "userfaultfd eventfd", .flavours = RAW | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct io_event *event = GUARDED(struct io_event);
@@ -227,7 +227,7 @@ CASE(io_getevents, signal_on_entry,
 
 CASE(io_getevents, signal_on_entry_event,
      "a signal that is pending before the call looks does not hide the event",
-     .clause = "io_getevents.signal.partial", .needs = "userfaultfd",
+     .clause = "io_getevents.signal.partial", .needs = "userfaultfd eventfd",
      .flavours = RAW | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -257,7 +257,8 @@ static pid_t child_waits(long *result)
 
 /* libaio may be built upon io_pgetevents(2), which is taken up again. */
 CASE(io_getevents, signal_stop, "stopped and continued the wait ends in EINTR",
-     .clause = "io_getevents.signal.stop", .flavours = RAW)
+     .clause = "io_getevents.signal.stop", .needs = "task_syscall",
+     .flavours = RAW)
 {
 	long *result = shared_memory(sizeof(*result));
 	pid_t child = child_waits(result);
@@ -285,7 +286,7 @@ static void expect_killed(int sig)
 }
 
 CASE(io_getevents, signal_kill, "a process that waits can be killed",
-     .clause = "io_getevents.signal.kill",
+     .clause = "io_getevents.signal.kill", .needs = "task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	expect_killed(SIGKILL);
@@ -293,7 +294,7 @@ CASE(io_getevents, signal_kill, "a process that waits can be killed",
 }
 
 CASE(io_getevents, signal_abort, "a process that waits can be aborted",
-     .clause = "io_getevents.signal.kill",
+     .clause = "io_getevents.signal.kill", .needs = "task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	const struct rlimit no_core = { 0, 0 };
@@ -304,7 +305,7 @@ CASE(io_getevents, signal_abort, "a process that waits can be aborted",
 
 CASE(io_getevents, signal_kill_threads,
      "a process that exits takes its waiting threads along",
-     .clause = "io_getevents.signal.kill",
+     .clause = "io_getevents.signal.kill", .needs = "task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { WAITERS = 3 };
@@ -333,7 +334,7 @@ static void exit_thread(int sig)
 /* The handler does not return: the thread leaves from within the wait. */
 CASE(io_getevents, signal_kill_one_of_two,
      "when a waiting thread ends, the others wait on",
-     .clause = "io_getevents.signal.kill",
+     .clause = "io_getevents.signal.kill", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct sigaction action = { .sa_handler = exit_thread };

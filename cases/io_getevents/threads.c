@@ -47,7 +47,8 @@ static void *hasty(void *pool)
 }
 
 CASE(io_getevents, threads, "reapers in several threads share the events",
-     .clause = "io_getevents.threads", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.threads", .needs = "eventfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	static void *(*const kinds[])(void *) = { patient, patient, hasty };
 	enum { REAPERS = sizeof(kinds) / sizeof(kinds[0]) };
@@ -77,7 +78,8 @@ CASE(io_getevents, threads, "reapers in several threads share the events",
 
 CASE(io_getevents, threads_other,
      "a thread that has never submitted anything can reap",
-     .clause = "io_getevents.threads", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.threads", .needs = "eventfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct io_event *event = GUARDED(struct io_event);

@@ -24,7 +24,7 @@ static struct timespec longest(void)
 
 CASE(io_getevents, timeout_null,
      "without a time-out it waits until min_nr events are there",
-     .clause = "io_getevents.timeout.null",
+     .clause = "io_getevents.timeout.null", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, 2);
@@ -52,7 +52,7 @@ CASE(io_getevents, timeout_null,
  */
 CASE(io_getevents, timeout_zero,
      "a time-out of 0 gives what is there, fewer than min_nr, without sleeping",
-     .clause = "io_getevents.timeout.zero",
+     .clause = "io_getevents.timeout.zero", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { ROUNDS = 32, MIN_NR = 3, THERE = 2 };
@@ -112,7 +112,7 @@ CASE(io_getevents, timeout_not_early,
 }
 
 CASE(io_getevents, timeout_ends, "a time-out with nothing there ends with 0",
-     .clause = "io_getevents.timeout.ends",
+     .clause = "io_getevents.timeout.ends", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -136,7 +136,7 @@ CASE(io_getevents, timeout_ends, "a time-out with nothing there ends with 0",
 
 CASE(io_getevents, timeout_partial,
      "a time-out with fewer than min_nr there ends with those",
-     .clause = "io_getevents.timeout.partial",
+     .clause = "io_getevents.timeout.partial", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { THERE = 2, MIN_NR = 3 };
@@ -174,7 +174,7 @@ static void end_late(void *arg)
 /* On a slow machine the event may be late; if it is not, it counts. */
 CASE(io_getevents, timeout_partial_later,
      "events that came during the wait, too few, are given at its end",
-     .clause = "io_getevents.timeout.partial",
+     .clause = "io_getevents.timeout.partial", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { THERE = 1, MIN_NR = 3 };
@@ -206,7 +206,7 @@ CASE(io_getevents, timeout_partial_later,
  */
 CASE(io_getevents, timeout_whole_wait,
      "the time-out is that of the whole wait, not of each event",
-     .clause = "io_getevents.timeout.whole_wait",
+     .clause = "io_getevents.timeout.whole_wait", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS, .quota = 4096)
 {
 	enum { MANY = 2000 };
@@ -228,7 +228,7 @@ CASE(io_getevents, timeout_whole_wait,
 }
 
 CASE(io_getevents, timeout_unchanged, "the caller's timespec is not written",
-     .clause = "io_getevents.timeout.unchanged",
+     .clause = "io_getevents.timeout.unchanged", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct timespec *timeout = io_buffer(sizeof(*timeout));
@@ -266,7 +266,7 @@ static void expect_sleeps_until_event(const struct timespec *timeout)
 
 CASE(io_getevents, timeout_negative,
      "a negative time-out waits until the event is there",
-     .clause = "io_getevents.timeout.negative",
+     .clause = "io_getevents.timeout.negative", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	expect_sleeps_until_event(&(const struct timespec){ -1, 0 });
@@ -275,7 +275,7 @@ CASE(io_getevents, timeout_negative,
 
 CASE(io_getevents, timeout_negative_signal,
      "a wait with a negative time-out is ended by a signal",
-     .clause = "io_getevents.timeout.negative",
+     .clause = "io_getevents.timeout.negative", .needs = "task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct timespec timeout = { -1, 0 };
@@ -293,7 +293,7 @@ CASE(io_getevents, timeout_negative_signal,
 CASE(io_getevents, timeout_nsec_negative,
      "tv_nsec of -1 with tv_sec 0 is a negative time-out",
      .clause = "io_getevents.timeout.nsec_negative",
-     .flavours = RAW | LIBAIO | PGETEVENTS)
+     .needs = "eventfd task_syscall", .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	expect_sleeps_until_event(&(const struct timespec){ 0, -1 });
 	expect_sleeps_until_event(&(const struct timespec){ 0, -1000000000 });
@@ -334,7 +334,7 @@ CASE(io_getevents, timeout_nsec_over,
 CASE(io_getevents, timeout_nsec_over_alone,
      "tv_nsec of two seconds, with tv_sec 0, is waited with",
      .clause = "io_getevents.timeout.nsec_over",
-     .flavours = RAW | LIBAIO | PGETEVENTS)
+     .needs = "eventfd task_syscall", .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	expect_sleeps_until_event(
 		&(const struct timespec){ 0, 2 * NSEC_PER_SEC });
@@ -342,7 +342,7 @@ CASE(io_getevents, timeout_nsec_over_alone,
 
 CASE(io_getevents, timeout_huge,
      "the longest time-out there is does not wrap round to the past",
-     .clause = "io_getevents.timeout.huge",
+     .clause = "io_getevents.timeout.huge", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct timespec timeout = longest();
@@ -361,7 +361,7 @@ CASE(io_getevents, timeout_huge,
 
 CASE(io_getevents, min_nr_zero,
      "min_nr 0 gives what is there at once, whatever the time-out",
-     .clause = "io_getevents.min_nr.zero",
+     .clause = "io_getevents.min_nr.zero", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { THERE = 2, NR = 4 };
@@ -388,7 +388,8 @@ CASE(io_getevents, min_nr_zero,
  */
 CASE(io_getevents, timeout_not_needed,
      "a time-out that an event forestalled does not go off later",
-     .clause = "io_getevents.wake.nth", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.wake.nth", .needs = "eventfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { ROUNDS = 4 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, ROUNDS);
@@ -438,8 +439,9 @@ static void expect_unmoved_by(time_t seconds)
 
 CASE(io_getevents, timeout_clock_step,
      "setting the real-time clock neither shortens nor lengthens the wait",
-     .clause = "io_getevents.timeout.clock_step", .needs = "guest root",
-     .flavours = RAW | LIBAIO | PGETEVENTS, .serial = true)
+     .clause = "io_getevents.timeout.clock_step",
+     .needs = "guest root task_syscall", .flavours = RAW | LIBAIO | PGETEVENTS,
+     .serial = true)
 {
 	expect_unmoved_by(3600);
 	expect_unmoved_by(-3600);

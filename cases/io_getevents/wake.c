@@ -51,7 +51,8 @@ static void expect_nth_wakes(unsigned int n, struct timespec *timeout)
 }
 
 CASE(io_getevents, wake_nth, "a waiter for n returns with the n-th event",
-     .clause = "io_getevents.wake.nth", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.wake.nth", .needs = "eventfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	expect_nth_wakes(1, NULL);
 	expect_nth_wakes(2, NULL);
@@ -60,7 +61,8 @@ CASE(io_getevents, wake_nth, "a waiter for n returns with the n-th event",
 
 CASE(io_getevents, wake_nth_with_timeout,
      "a waiter for n with an hour's time-out returns with the n-th event",
-     .clause = "io_getevents.wake.nth", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.wake.nth", .needs = "eventfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	struct timespec hour = millis(HOUR);
 
@@ -70,7 +72,8 @@ CASE(io_getevents, wake_nth_with_timeout,
 
 CASE(io_getevents, wake_nth_room_for_more,
      "a waiter for n with room for more returns with the n-th, too",
-     .clause = "io_getevents.wake.nth", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.wake.nth", .needs = "eventfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { MIN_NR = 2, NR = 5 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, NR);
@@ -94,7 +97,8 @@ CASE(io_getevents, wake_nth_room_for_more,
  */
 CASE(io_getevents, wake_by_burst,
      "requests that end in one go wake a waiter for all of them",
-     .clause = "io_getevents.wake.nth", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.wake.nth", .needs = "eventfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { N = 16 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, N);
@@ -116,7 +120,7 @@ CASE(io_getevents, wake_by_burst,
 
 CASE(io_getevents, wake_batched,
      "a waiter for n sleeps through the n - 1 events before",
-     .clause = "io_getevents.wake.batched",
+     .clause = "io_getevents.wake.batched", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { N = 5 };
@@ -141,7 +145,8 @@ CASE(io_getevents, wake_batched,
 }
 
 CASE(io_getevents, wake_each, "every event wakes the waiter, which stores it",
-     .clause = "io_getevents.wake.each", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.wake.each", .needs = "eventfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { N = 4 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, N);
@@ -195,7 +200,7 @@ static void expect_all_served(const unsigned int order[3])
 
 CASE(io_getevents, wake_several,
      "waiters for different numbers all get theirs, and no event goes to two",
-     .clause = "io_getevents.wake.several",
+     .clause = "io_getevents.wake.several", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	expect_all_served((const unsigned int[]){ 1, 2, 3 });
@@ -238,7 +243,7 @@ static void expect_small_one_woken(bool small_first)
 
 CASE(io_getevents, wake_several_small_one,
      "a waiter whose number is reached is woken, wherever it stands in line",
-     .clause = "io_getevents.wake.several",
+     .clause = "io_getevents.wake.several", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	expect_small_one_woken(true);
@@ -251,7 +256,7 @@ CASE(io_getevents, wake_several_small_one,
  */
 CASE(io_getevents, wake_all_enough,
      "one completion wakes every waiter whose number is reached",
-     .clause = "io_getevents.wake.all_enough",
+     .clause = "io_getevents.wake.all_enough", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { WAITERS = 3 };
@@ -316,7 +321,7 @@ static void expect_wrapped_wake(unsigned int before_end, unsigned int n)
 
 CASE(io_getevents, wake_wrapped,
      "the n-th event wakes a waiter although tail went round the ring's end",
-     .clause = "io_getevents.wake.wrapped",
+     .clause = "io_getevents.wake.wrapped", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	expect_wrapped_wake(1, 1);
@@ -327,7 +332,7 @@ CASE(io_getevents, wake_wrapped,
 
 CASE(io_getevents, wake_raised_min,
      "a waiter that stored some is woken at the rest",
-     .clause = "io_getevents.wake.raised_min",
+     .clause = "io_getevents.wake.raised_min", .needs = "eventfd task_syscall",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { STORED = 2, REST = 2, N = STORED + REST };
@@ -355,7 +360,8 @@ CASE(io_getevents, wake_raised_min,
 
 CASE(io_getevents, wake_taken,
      "a waiter that finds its event taken sleeps, and is woken by the next",
-     .clause = "io_getevents.wake.taken", .flavours = RAW | LIBAIO | PGETEVENTS)
+     .clause = "io_getevents.wake.taken", .needs = "eventfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	enum { WAITERS = 2 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, WAITERS);
@@ -390,7 +396,7 @@ CASE(io_getevents, wake_taken,
 CASE(io_getevents, wake_taken_part,
      "a waiter that finds part of its events taken waits for as many more",
      .clause = "io_getevents.wake.taken", .flavours = RAW | LIBAIO | PGETEVENTS,
-     .needs = "userfaultfd")
+     .needs = "userfaultfd eventfd task_syscall")
 {
 	enum { N = 3, MIN_NR = 2 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, N);
@@ -496,7 +502,7 @@ static void expect_none_lost(long min_nr)
 
 CASE(io_getevents, wake_no_loss_one,
      "an event that comes while a waiter goes to sleep wakes it",
-     .clause = "io_getevents.wake.no_loss", .needs = "cpus2",
+     .clause = "io_getevents.wake.no_loss", .needs = "cpus2 eventfd",
      .flavours = RAW | PGETEVENTS, .time_limit = LIMIT_MANY)
 {
 	expect_none_lost(1);
@@ -504,7 +510,7 @@ CASE(io_getevents, wake_no_loss_one,
 
 CASE(io_getevents, wake_no_loss_two,
      "two events that come while a waiter goes to sleep wake it",
-     .clause = "io_getevents.wake.no_loss", .needs = "cpus2",
+     .clause = "io_getevents.wake.no_loss", .needs = "cpus2 eventfd",
      .flavours = RAW | PGETEVENTS, .time_limit = LIMIT_MANY)
 {
 	expect_none_lost(2);
@@ -550,7 +556,7 @@ static void *load_reaper(void *arg)
 
 CASE(io_getevents, wake_no_loss_load,
      "reapers on all CPUs get all that submitters on all CPUs complete",
-     .clause = "io_getevents.wake.no_loss", .needs = "cpus2",
+     .clause = "io_getevents.wake.no_loss", .needs = "cpus2 eventfd",
      .flavours = RAW | PGETEVENTS, .time_limit = LIMIT_MANY)
 {
 	enum { PAIRS = 2 };

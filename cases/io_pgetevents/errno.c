@@ -44,7 +44,7 @@ static aio_handle context_with_event(void)
 }
 
 CASE(io_pgetevents, mask_null, "without a sigset argument it is io_getevents",
-     .clause = "io_pgetevents.mask.null", .flavours = RAW)
+     .clause = "io_pgetevents.mask.null", .needs = "eventfd", .flavours = RAW)
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct io_event *event = GUARDED(struct io_event);
@@ -62,7 +62,7 @@ CASE(io_pgetevents, mask_null, "without a sigset argument it is io_getevents",
 
 CASE(io_pgetevents, mask_null_any_size,
      "with a mask of NULL the size is not looked at",
-     .clause = "io_pgetevents.mask.null", .flavours = RAW)
+     .clause = "io_pgetevents.mask.null", .needs = "eventfd", .flavours = RAW)
 {
 	static const size_t sizes[] = { 0, 1, 7, 8, 9, 128, SIZE_MAX };
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -95,7 +95,7 @@ CASE(io_pgetevents, mask_null_keeps,
 
 CASE(io_pgetevents, mask_exact,
      "a mask is eight bytes and the argument two words, no more is read",
-     .clause = "io_pgetevents.mask.null", .flavours = RAW)
+     .clause = "io_pgetevents.mask.null", .needs = "eventfd", .flavours = RAW)
 {
 	uint64_t *mask = GUARDED(uint64_t);
 	struct aio_usig *usig = GUARDED(struct aio_usig);
@@ -107,7 +107,8 @@ CASE(io_pgetevents, mask_exact,
 }
 
 CASE(io_pgetevents, einval_sigsetsize, "a size other than eight is refused",
-     .clause = "io_pgetevents.einval.sigsetsize", .flavours = RAW)
+     .clause = "io_pgetevents.einval.sigsetsize", .needs = "eventfd",
+     .flavours = RAW)
 {
 	static const size_t sizes[] = { 0, 1, 4, 7, 9, 16, 128, SIZE_MAX };
 	aio_handle ctx = context_with_event();
@@ -128,7 +129,7 @@ CASE(io_pgetevents, einval_sigsetsize, "a size other than eight is refused",
 
 CASE(io_pgetevents, efault_usig,
      "a sigset argument that cannot be read is EFAULT",
-     .clause = "io_pgetevents.efault.usig", .flavours = RAW)
+     .clause = "io_pgetevents.efault.usig", .needs = "eventfd", .flavours = RAW)
 {
 	aio_handle ctx = context_with_event();
 	/* its last byte is missing */
@@ -146,7 +147,7 @@ CASE(io_pgetevents, efault_usig,
 }
 
 CASE(io_pgetevents, efault_mask, "a mask that cannot be read is EFAULT",
-     .clause = "io_pgetevents.efault.mask")
+     .clause = "io_pgetevents.efault.mask", .needs = "eventfd")
 {
 	aio_handle ctx = context_with_event();
 	char *straddling = guarded(KERNEL_SIGSET_SIZE - 1);

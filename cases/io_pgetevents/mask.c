@@ -81,7 +81,7 @@ static void end_poll_of(void *fd)
 
 CASE(io_pgetevents, mask_let_in,
      "a signal that the mask lets in ends the wait, and its handler runs",
-     .clause = "io_pgetevents.mask.let_in")
+     .clause = "io_pgetevents.mask.let_in", .needs = "task_syscall")
 {
 	const sigset_t open = set_of(0);
 	struct timespec hour = millis(HOUR);
@@ -148,7 +148,7 @@ CASE(io_pgetevents, mask_let_in_pending_zero,
 
 CASE(io_pgetevents, mask_kept_out,
      "a signal that the mask keeps out waits for the end of the call",
-     .clause = "io_pgetevents.mask.kept_out")
+     .clause = "io_pgetevents.mask.kept_out", .needs = "eventfd task_syscall")
 {
 	const sigset_t shut = set_of(SIGUSR1, 0);
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -171,7 +171,7 @@ CASE(io_pgetevents, mask_kept_out,
 
 CASE(io_pgetevents, mask_kept_out_timeout,
      "a signal that the mask keeps out does not turn a time-out into EINTR",
-     .clause = "io_pgetevents.mask.kept_out")
+     .clause = "io_pgetevents.mask.kept_out", .needs = "task_syscall")
 {
 	const sigset_t shut = set_of(SIGUSR1, 0);
 	struct timespec timeout = millis(30);
@@ -192,7 +192,7 @@ CASE(io_pgetevents, mask_kept_out_timeout,
 }
 
 CASE(io_pgetevents, mask_thread, "the mask is that of the calling thread alone",
-     .clause = "io_pgetevents.mask.thread")
+     .clause = "io_pgetevents.mask.thread", .needs = "eventfd task_syscall")
 {
 	const sigset_t shut = set_of(SIGUSR1, SIGUSR2, 0);
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -216,7 +216,7 @@ CASE(io_pgetevents, mask_thread, "the mask is that of the calling thread alone",
 
 CASE(io_pgetevents, mask_thread_open,
      "a waiter that lets a signal in gets it, though all others block it",
-     .clause = "io_pgetevents.mask.thread")
+     .clause = "io_pgetevents.mask.thread", .needs = "task_syscall")
 {
 	const sigset_t open = set_of(0);
 	aio_handle ctx = new_context(1);
@@ -237,7 +237,7 @@ CASE(io_pgetevents, mask_thread_open,
 
 CASE(io_pgetevents, mask_restored_events,
      "after events the mask is what it was before",
-     .clause = "io_pgetevents.mask.restored")
+     .clause = "io_pgetevents.mask.restored", .needs = "eventfd task_syscall")
 {
 	const sigset_t inside = set_of(SIGUSR2, SIGALRM, 0);
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, 2);
@@ -278,7 +278,7 @@ CASE(io_pgetevents, mask_restored_timeout,
 
 CASE(io_pgetevents, mask_restored_signal,
      "after a signal the mask is what it was before",
-     .clause = "io_pgetevents.mask.restored")
+     .clause = "io_pgetevents.mask.restored", .needs = "task_syscall")
 {
 	const sigset_t inside = set_of(SIGUSR2, SIGALRM, 0);
 	aio_handle ctx = new_context(1);
@@ -299,7 +299,7 @@ CASE(io_pgetevents, mask_restored_signal,
 
 CASE(io_pgetevents, mask_restored_error,
      "after an error of the wait the mask is what it was before",
-     .clause = "io_pgetevents.mask.restored")
+     .clause = "io_pgetevents.mask.restored", .needs = "eventfd")
 {
 	const sigset_t inside = set_of(SIGUSR2, SIGALRM, 0);
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -319,7 +319,7 @@ CASE(io_pgetevents, mask_restored_error,
 
 CASE(io_pgetevents, mask_restored_destroyed,
      "after the context went the mask is what it was before",
-     .clause = "io_pgetevents.mask.restored")
+     .clause = "io_pgetevents.mask.restored", .needs = "task_syscall")
 {
 	const sigset_t shut = set_of(SIGUSR1, 0);
 	aio_handle ctx = new_context(1);
@@ -355,7 +355,8 @@ static void look_at_masks(int sig, siginfo_t *info, void *context)
 
 CASE(io_pgetevents, mask_restored_in_handler,
      "the handler runs with the call's mask, and returns to the one before",
-     .clause = "io_pgetevents.mask.restored_in_handler")
+     .clause = "io_pgetevents.mask.restored_in_handler",
+     .needs = "task_syscall")
 {
 	const sigset_t call = set_of(SIGUSR2, 0);
 	const sigset_t before = set_of(SIGUSR1, 0);
@@ -383,7 +384,7 @@ CASE(io_pgetevents, mask_restored_in_handler,
 
 CASE(io_pgetevents, events_and_signal,
      "with events there and a signal let in, the events are given",
-     .clause = "io_pgetevents.events_and_signal")
+     .clause = "io_pgetevents.events_and_signal", .needs = "eventfd")
 {
 	enum { THERE = 2 };
 	const sigset_t open = set_of(0);
@@ -405,7 +406,7 @@ CASE(io_pgetevents, events_and_signal,
 
 CASE(io_pgetevents, events_and_signal_too_few,
      "with fewer than min_nr there and a signal let in, those are given",
-     .clause = "io_pgetevents.events_and_signal")
+     .clause = "io_pgetevents.events_and_signal", .needs = "eventfd")
 {
 	enum { THERE = 2, MIN_NR = 3 };
 	const sigset_t open = set_of(0);

@@ -11,7 +11,7 @@
 static const sigset_t no_signals;
 
 CASE(io_pgetevents, as_getevents_count, "counts and order are the same",
-     .clause = "io_pgetevents.as_getevents")
+     .clause = "io_pgetevents.as_getevents", .needs = "eventfd")
 {
 	enum { THERE = 5, NR = 3 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, THERE);
@@ -31,7 +31,7 @@ CASE(io_pgetevents, as_getevents_count, "counts and order are the same",
 }
 
 CASE(io_pgetevents, as_getevents_einval, "bad counts and handles are the same",
-     .clause = "io_pgetevents.as_getevents")
+     .clause = "io_pgetevents.as_getevents", .needs = "eventfd")
 {
 	aio_handle ctx = new_context(2);
 	struct io_event events[2];
@@ -48,7 +48,7 @@ CASE(io_pgetevents, as_getevents_einval, "bad counts and handles are the same",
 }
 
 CASE(io_pgetevents, as_getevents_timeout, "time-outs are the same",
-     .clause = "io_pgetevents.as_getevents")
+     .clause = "io_pgetevents.as_getevents", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct io_event *events = GUARDED_ARRAY(struct io_event, 2);
@@ -66,7 +66,7 @@ CASE(io_pgetevents, as_getevents_timeout, "time-outs are the same",
 }
 
 CASE(io_pgetevents, as_getevents_efault, "faults are the same, nothing is lost",
-     .clause = "io_pgetevents.as_getevents")
+     .clause = "io_pgetevents.as_getevents", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct io_event *event = GUARDED(struct io_event);
@@ -81,7 +81,7 @@ CASE(io_pgetevents, as_getevents_efault, "faults are the same, nothing is lost",
 }
 
 CASE(io_pgetevents, as_getevents_wake, "the n-th event wakes it",
-     .clause = "io_pgetevents.as_getevents")
+     .clause = "io_pgetevents.as_getevents", .needs = "eventfd task_syscall")
 {
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, 2);
 	struct io_event *events = GUARDED_ARRAY(struct io_event, 2);
@@ -103,7 +103,7 @@ CASE(io_pgetevents, as_getevents_wake, "the n-th event wakes it",
 
 CASE(io_pgetevents, context_let_go,
      "whatever the call gave, the context can be destroyed after it",
-     .clause = "io_pgetevents.as_getevents")
+     .clause = "io_pgetevents.as_getevents", .needs = "eventfd")
 {
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct timespec shortest = { 0, 1 };

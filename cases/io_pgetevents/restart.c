@@ -29,7 +29,7 @@ static void expect_eintr(int flags, struct timespec *timeout,
 
 CASE(io_pgetevents, restart_handler,
      "a signal with a handler ends the wait with EINTR",
-     .clause = "io_pgetevents.restart.handler")
+     .clause = "io_pgetevents.restart.handler", .needs = "task_syscall")
 {
 	struct timespec hour = millis(HOUR);
 	sigset_t none;
@@ -41,7 +41,7 @@ CASE(io_pgetevents, restart_handler,
 
 CASE(io_pgetevents, restart_handler_sa_restart,
      "SA_RESTART does not restart it: EINTR",
-     .clause = "io_pgetevents.restart.handler")
+     .clause = "io_pgetevents.restart.handler", .needs = "task_syscall")
 {
 	struct timespec hour = millis(HOUR);
 	sigset_t none;
@@ -104,7 +104,7 @@ static bool stopped_in_time(struct stopped *shared, long ms)
 
 CASE(io_pgetevents, restart_stop,
      "stopped and continued the wait begins anew, with its whole time-out",
-     .clause = "io_pgetevents.restart.stop")
+     .clause = "io_pgetevents.restart.stop", .needs = "task_syscall")
 {
 	struct stopped *shared = shared_memory(sizeof(*shared));
 	long ms = 60;
@@ -117,7 +117,7 @@ CASE(io_pgetevents, restart_stop,
 
 CASE(io_pgetevents, restart_stop_event,
      "stopped and continued the wait still ends with its event",
-     .clause = "io_pgetevents.restart.stop")
+     .clause = "io_pgetevents.restart.stop", .needs = "eventfd task_syscall")
 {
 	struct stopped *shared = shared_memory(sizeof(*shared));
 	sigset_t none;
@@ -144,7 +144,8 @@ CASE(io_pgetevents, restart_stop_event,
 
 CASE(io_pgetevents, restart_stop_null,
      "without a mask, too, the wait is taken up again",
-     .clause = "io_pgetevents.restart.stop", .flavours = RAW)
+     .clause = "io_pgetevents.restart.stop", .needs = "eventfd task_syscall",
+     .flavours = RAW)
 {
 	struct stopped *shared = shared_memory(sizeof(*shared));
 	int fd = open_eventfd(0, 0);
@@ -167,7 +168,7 @@ CASE(io_pgetevents, restart_stop_null,
 
 CASE(io_pgetevents, restart_stop_mask,
      "in the wait that is taken up again the mask is in force",
-     .clause = "io_pgetevents.restart.stop")
+     .clause = "io_pgetevents.restart.stop", .needs = "task_syscall")
 {
 	struct stopped *shared = shared_memory(sizeof(*shared));
 	sigset_t none;
@@ -193,7 +194,7 @@ CASE(io_pgetevents, restart_stop_mask,
 
 CASE(io_pgetevents, mask_kill_stop,
      "a mask of all signals keeps out neither SIGSTOP nor SIGKILL",
-     .clause = "io_pgetevents.mask.kill_stop")
+     .clause = "io_pgetevents.mask.kill_stop", .needs = "task_syscall")
 {
 	struct stopped *shared = shared_memory(sizeof(*shared));
 	sigset_t all;
