@@ -79,11 +79,22 @@ CASE(io_submit, descriptor_gone_write, "a write goes on after its descriptor",
 	EXPECT_PATTERN(held_data(held), HELD_BLOCK, SEED);
 }
 
+static void *close_descriptor(void *fd)
+{
+	drop(*(int *)fd);
+	return NULL;
+}
+
+/*
+ * The number is free at once, but this close(2) may then wait for the FSYNC,
+ * as the file system flushes under the same lock.
+ */
 CASE(io_submit, descriptor_gone_fsync, "an FSYNC goes on after its descriptor",
      .clause = "io_submit.fd_closed", .needs = "held")
 {
 	aio_handle ctx = new_context(1);
 	struct io_event event;
+	struct thread *thread;
 	struct held *held;
 	struct iocb iocb;
 	int fd;
@@ -91,11 +102,14 @@ CASE(io_submit, descriptor_gone_fsync, "an FSYNC goes on after its descriptor",
 	held = held_open(&fd);
 	hold(held, HOLD_SYNCS);
 	stage_submit(ctx, prep_fsync(&iocb, fd));
-	drop(fd);
+	thread = thread_run(close_descriptor, &fd);
+	WAIT_FOR(fcntl(fd, F_GETFD) < 0);
 	held_wait(held, 1);
+	EXPECT_EQ(0, ring_unread(ctx));
 	release_all(held);
 	stage_reap(ctx, 1, &event);
 	EXPECT_EVENT(&event, &iocb, 0);
+	thread_join(thread);
 }
 
 CASE(io_submit, descriptor_gone_poll, "a POLL goes on after its descriptor",

@@ -684,6 +684,7 @@ static void expect_offset(aio_handle ctx, int fd, int64_t offset, size_t len,
 			     : pwrite(fd, buffer, len, offset);
 		EXPECT_EVENT(&event, &iocbs[i], done < 0 ? -errno : done);
 	}
+	ROUNDS_END();
 }
 
 CASE(io_submit, offset_negative, "a negative offset is EINVAL from the call",
@@ -720,14 +721,19 @@ CASE(io_submit, offset_overflow,
      "an offset whose end is past the largest is EINVAL, up to it is not",
      .clause = "io_submit.einval.offset_overflow", .on = ON_FILE)
 {
-	int fd = scratch_file("file", O_RDWR);
+	int fds[2] = { scratch_file("file", O_RDWR),
+		       keep(open("/dev/null", O_RDWR | O_CLOEXEC)) };
 	aio_handle ctx = new_context(1);
 	int64_t page = (int64_t)PAGE_SIZE;
+	int i;
 
-	expect_offset(ctx, fd, INT64_MAX, 1, -EINVAL);
-	expect_offset(ctx, fd, INT64_MAX, PAGE_SIZE, -EINVAL);
-	expect_offset(ctx, fd, INT64_MAX - page + 1, PAGE_SIZE, -EINVAL);
-	expect_offset(ctx, fd, INT64_MAX - page, PAGE_SIZE, 1);
-	expect_offset(ctx, fd, INT64_MAX - 1, 1, 1);
-	expect_offset(ctx, fd, INT64_MAX, 0, 1);
+	for (i = 0; i < 2; i++) {
+		expect_offset(ctx, fds[i], INT64_MAX, 1, -EINVAL);
+		expect_offset(ctx, fds[i], INT64_MAX, PAGE_SIZE, -EINVAL);
+		expect_offset(ctx, fds[i], INT64_MAX - page + 1, PAGE_SIZE,
+			      -EINVAL);
+		expect_offset(ctx, fds[i], INT64_MAX - page, PAGE_SIZE, 1);
+		expect_offset(ctx, fds[i], INT64_MAX - 1, 1, 1);
+		expect_offset(ctx, fds[i], INT64_MAX, 0, 1);
+	}
 }
