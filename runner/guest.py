@@ -131,10 +131,12 @@ class Plan:
 
     def boot(self, arguments: Sequence[str], loud: bool, machine: Machine) -> None:
         """Switch a machine on with this kernel."""
+        compat32 = Path(f"{self.program}32")  # where /init looks for it
         archive = initramfs.build(
             initramfs.stripped(self.program),
             self.kernel.modules,
             self.configuration(arguments),
+            {"init32": initramfs.stripped(compat32)} if compat32.exists() else {},
         )
         machine.start(self.hardware, self.kernel.boot, archive, self.command_line(loud))
 
