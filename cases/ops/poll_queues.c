@@ -195,6 +195,8 @@ CASE(ops, poll_two_queues_pty_ready, "so does a pseudo-terminal",
 	EXPECT_COMPLETED(ctx, iocb, POLLOUT);
 }
 
+#define RACES 300
+
 struct fifo_race {
 	int fd;
 	struct meeting start, end;
@@ -205,7 +207,7 @@ static void *write_each_round(void *arg)
 	struct fifo_race *race = arg;
 	int i;
 
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < RACES; i++) {
 		meet(&race->start);
 		put_byte(race->fd);
 		meet(&race->end);
@@ -230,7 +232,7 @@ CASE(ops, poll_two_queues_race,
 	int i;
 
 	writer = thread_run(write_each_round, &race);
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < RACES; i++) {
 		prep_poll(iocb, race.fd, POLLIN);
 		meet(&race.start);
 		result = submit_one(ctx, iocb);

@@ -20,10 +20,45 @@ static void put_byte(int fd)
 	REQUIRE(write(fd, "x", 1) == 1);
 }
 
+/*
+ * Many rounds on a fast machine, the fewest on an emulated one: as many as fit
+ * into the time.
+ */
+#define FEWEST 50
+#define TIME   (NSEC_PER_SEC / 3)
+
+struct rounds {
+	struct meeting start, end;
+	unsigned int done, most;
+	int64_t until;
+	bool over;
+};
+
+static void rounds_begin(struct rounds *rounds, unsigned int parties,
+			 unsigned int most)
+{
+	rounds->start.n = parties;
+	rounds->end.n = parties;
+	rounds->most = most;
+	rounds->until = now_ns() + TIME;
+}
+
+/* Who leads says whether there is one more: the others wait at its start. */
+static bool another_round(struct rounds *rounds)
+{
+	if (rounds->done < rounds->most &&
+	    (rounds->done < FEWEST || now_ns() < rounds->until)) {
+		rounds->done++;
+		return true;
+	}
+	rounds->over = true;
+	meet(&rounds->start);
+	return false;
+}
+
 /* Another thread that does one thing in each round, at the same time. */
 struct other {
-	struct meeting start, end;
-	unsigned int rounds;
+	struct rounds rounds;
 	int fd;
 	const char *path;
 	void (*act)(struct other *other);
@@ -33,20 +68,19 @@ struct other {
 static void *do_rounds(void *arg)
 {
 	struct other *other = arg;
-	unsigned int i;
 
-	for (i = 0; i < other->rounds; i++) {
-		meet(&other->start);
+	for (;;) {
+		meet(&other->rounds.start);
+		if (other->rounds.over)
+			return NULL;
 		other->act(other);
-		meet(&other->end);
+		meet(&other->rounds.end);
 	}
-	return NULL;
 }
 
-static void other_start(struct other *other)
+static void other_start(struct other *other, unsigned int most)
 {
-	other->start.n = 2;
-	other->end.n = 2;
+	rounds_begin(&other->rounds, 2, most);
 	other->thread = thread_run(do_rounds, other);
 }
 
@@ -60,21 +94,19 @@ CASE(ops, poll_race_submit,
      .clause = "ops.poll.no_lost_wake", .needs = "eventfd cpus2")
 {
 	struct other other = {
-		.rounds = 3000,
 		.fd = open_eventfd(0, 0),
 		.act = count_eventfd_up,
 	};
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
-	unsigned int i;
 
 	prep_poll(iocb, other.fd, POLLIN);
-	other_start(&other);
-	for (i = 0; i < other.rounds; i++) {
-		meet(&other.start);
+	other_start(&other, 3000);
+	while (another_round(&other.rounds)) {
+		meet(&other.rounds.start);
 		ASSERT_EQ(1, submit_one(ctx, iocb));
 		ASSERT_TRUE(EXPECT_COMPLETES(ctx, iocb, POLLIN));
-		meet(&other.end);
+		meet(&other.rounds.end);
 		eventfd_take(other.fd);
 	}
 	thread_join(other.thread);
@@ -94,28 +126,26 @@ CASE(ops, poll_race_plain_wake,
      .clause = "ops.poll.plain_wake_race", .needs = "cpus2")
 {
 	struct other other = {
-		.rounds = 1000,
 		.path = scratch_path("fifo"),
 		.act = come_and_write,
 	};
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct io_event *event = GUARDED(struct io_event);
-	unsigned int i;
 	int reader;
 
 	REQUIRE(!mkfifo(other.path, 0600));
-	other_start(&other);
-	for (i = 0; i < other.rounds; i++) {
+	other_start(&other, 1000);
+	while (another_round(&other.rounds)) {
 		reader = open(other.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 		REQUIRE(reader >= 0);
 		prep_poll(iocb, reader, POLLIN);
 		ASSERT_EQ(1, submit_one(ctx, iocb));
-		meet(&other.start);
+		meet(&other.rounds.start);
 		ASSERT_EQ(1, aio->getevents(ctx, 1, 1, event, NULL));
 		EXPECT_EVENT(event, iocb, event->res);
 		EXPECT_EQ(POLLIN, event->res & ~POLLRDNORM);
-		meet(&other.end);
+		meet(&other.rounds.end);
 		EXPECT_EQ(0, ring_unread(ctx));
 		close(reader);
 		close(other.fd);
@@ -128,24 +158,22 @@ CASE(ops, poll_race_cancel,
      .clause = "ops.poll.one_shot", .needs = "eventfd cpus2")
 {
 	struct other other = {
-		.rounds = 2000,
 		.fd = open_eventfd(0, 0),
 		.act = count_eventfd_up,
 	};
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct io_event *event = GUARDED(struct io_event);
-	unsigned int i;
 	long result;
 
 	prep_poll(iocb, other.fd, POLLIN);
-	other_start(&other);
-	for (i = 0; i < other.rounds; i++) {
+	other_start(&other, 2000);
+	while (another_round(&other.rounds)) {
 		ASSERT_EQ(1, submit_one(ctx, iocb));
-		meet(&other.start);
+		meet(&other.rounds.start);
 		result = aio->cancel(ctx, iocb, NULL);
 		ASSERT_EQ(1, aio->getevents(ctx, 1, 1, event, NULL));
-		meet(&other.end);
+		meet(&other.rounds.end);
 		EXPECT_EVENT(event, iocb, event->res);
 		/* who was still to be cancelled may have been found ready */
 		EXPECT_TRUE(event->res == POLLIN ||
@@ -166,21 +194,20 @@ CASE(ops, poll_race_close,
      "the descriptor closed at the moment of submission: refused, or complete",
      .clause = "ops.poll.fd_closed", .needs = "cpus2")
 {
-	struct other other = { .rounds = 1000, .act = drop_descriptor };
+	struct other other = { .act = drop_descriptor };
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
-	unsigned int i;
 	int ends[2];
 	long result;
 
-	other_start(&other);
-	for (i = 0; i < other.rounds; i++) {
+	other_start(&other, 1000);
+	while (another_round(&other.rounds)) {
 		REQUIRE(!pipe2(ends, O_CLOEXEC));
 		other.fd = ends[0];
 		prep_poll(iocb, ends[0], POLLIN);
-		meet(&other.start);
+		meet(&other.rounds.start);
 		result = submit_one(ctx, iocb);
-		meet(&other.end);
+		meet(&other.rounds.end);
 		if (result == 1) {
 			EXPECT_EQ(0, ring_unread(ctx));
 			/* the request still holds the pipe's reading end */
@@ -208,21 +235,19 @@ CASE(ops, poll_race_interrupt,
      .clause = "ops.poll.no_lost_wake", .needs = "timerfd cpus2")
 {
 	struct other other = {
-		.rounds = 2000,
 		.fd = keep(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)),
 		.act = expire,
 	};
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
-	unsigned int i;
 
 	prep_poll(iocb, other.fd, POLLIN);
-	other_start(&other);
-	for (i = 0; i < other.rounds; i++) {
-		meet(&other.start);
+	other_start(&other, 2000);
+	while (another_round(&other.rounds)) {
+		meet(&other.rounds.start);
 		ASSERT_EQ(1, submit_one(ctx, iocb));
 		ASSERT_TRUE(EXPECT_COMPLETES(ctx, iocb, POLLIN));
-		meet(&other.end);
+		meet(&other.rounds.end);
 		eventfd_take(other.fd); /* a timer's count is read likewise */
 	}
 	thread_join(other.thread);
@@ -235,8 +260,7 @@ CASE(ops, poll_race_interrupt,
 
 struct crowd {
 	int fds[FILES];
-	struct meeting start, end;
-	unsigned int rounds;
+	struct rounds rounds;
 };
 
 struct waker {
@@ -249,25 +273,26 @@ static void *wake_some(void *arg)
 {
 	struct waker *waker = arg;
 	struct crowd *crowd = waker->crowd;
-	unsigned int round, i;
+	unsigned int i;
 
-	for (round = 0; round < crowd->rounds; round++) {
-		meet(&crowd->start);
+	for (;;) {
+		meet(&crowd->rounds.start);
+		if (crowd->rounds.over)
+			return NULL;
 		for (i = waker->first; i < FILES; i += WAKERS)
 			REQUIRE(!eventfd_write(crowd->fds[i], 1));
-		meet(&crowd->end);
+		meet(&crowd->rounds.end);
 	}
-	return NULL;
 }
 
-static void crowd_start(struct crowd *crowd, struct waker wakers[WAKERS])
+static void crowd_start(struct crowd *crowd, struct waker wakers[WAKERS],
+			unsigned int most)
 {
 	unsigned int i;
 
 	for (i = 0; i < FILES; i++)
 		crowd->fds[i] = open_eventfd(0, 0);
-	crowd->start.n = WAKERS + 1;
-	crowd->end.n = WAKERS + 1;
+	rounds_begin(&crowd->rounds, WAKERS + 1, most);
 	for (i = 0; i < WAKERS; i++) {
 		wakers[i].crowd = crowd;
 		wakers[i].first = i;
@@ -287,26 +312,26 @@ CASE(ops, poll_race_crowd,
      "requests of one context woken from two CPUs, among submissions: all",
      .clause = "ops.poll.no_lost_wake", .needs = "eventfd cpus2")
 {
-	struct crowd crowd = { .rounds = 100 };
+	struct crowd crowd = { 0 };
 	struct waker wakers[WAKERS];
 	aio_handle ctx = new_context(FILES);
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, FILES);
 	struct io_event *events = GUARDED_ARRAY(struct io_event, FILES);
-	unsigned int round, i;
+	unsigned int i;
 
-	crowd_start(&crowd, wakers);
+	crowd_start(&crowd, wakers, 100);
 	for (i = 0; i < FILES; i++)
 		prep_poll(&iocbs[i], crowd.fds[i], POLLIN);
-	for (round = 0; round < crowd.rounds; round++) {
+	while (another_round(&crowd.rounds)) {
 		/* the upper half while the wakers are at it */
 		for (i = 0; i < FILES / 2; i++)
 			ASSERT_EQ(1, submit_one(ctx, &iocbs[i]));
-		meet(&crowd.start);
+		meet(&crowd.rounds.start);
 		for (i = FILES / 2; i < FILES; i++)
 			ASSERT_EQ(1, submit_one(ctx, &iocbs[i]));
 		ASSERT_EQ(FILES,
 			  aio->getevents(ctx, FILES, FILES, events, NULL));
-		meet(&crowd.end);
+		meet(&crowd.rounds.end);
 		for (i = 0; i < FILES; i++) {
 			EXPECT_EVENT(find_event(events, FILES, &iocbs[i]),
 				     &iocbs[i], POLLIN);
@@ -321,22 +346,22 @@ CASE(ops, poll_race_destroy,
      "the context destroyed while its requests become ready",
      .clause = "ops.poll.one_shot", .needs = "eventfd cpus2")
 {
-	struct crowd crowd = { .rounds = 4 };
+	struct crowd crowd = { 0 };
 	struct waker wakers[WAKERS];
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, FILES);
-	unsigned int round, i;
+	unsigned int i;
 	aio_handle ctx;
 
-	crowd_start(&crowd, wakers);
-	for (round = 0; round < crowd.rounds; round++) {
+	crowd_start(&crowd, wakers, 4);
+	while (another_round(&crowd.rounds)) {
 		ctx = new_context(FILES);
 		for (i = 0; i < FILES; i++) {
 			prep_poll(&iocbs[i], crowd.fds[i], POLLIN);
 			ASSERT_EQ(1, submit_one(ctx, &iocbs[i]));
 		}
-		meet(&crowd.start);
+		meet(&crowd.rounds.start);
 		EXPECT_OK(aio->destroy(ctx));
-		meet(&crowd.end);
+		meet(&crowd.rounds.end);
 		for (i = 0; i < FILES; i++)
 			eventfd_take(crowd.fds[i]);
 	}
