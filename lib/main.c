@@ -14,6 +14,7 @@
 #include "executor.h"
 #include "guest.h"
 #include "json.h"
+#include "mkfs.h"
 #include "modules.h"
 #include "needs.h"
 #include "record.h"
@@ -609,8 +610,11 @@ int main(int argc, char **argv)
 	const char *command;
 	int option;
 
+	/* in a guest, where it is every program */
 	if (!strcmp(program_invocation_short_name, "modprobe"))
 		return modprobe(argc, argv);
+	if (!strncmp(program_invocation_short_name, "mkfs.", 5))
+		return mkfs(program_invocation_short_name + 5, argc, argv);
 	compat32_find();
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		take_option(option, optarg);

@@ -22,7 +22,7 @@ from .machine import Hardware, Machine, MachineError
 from .machine import accelerator, qemu_version, wait_ended
 from .options import Options
 from .targets import Facts, Target
-from .zoo import Disk, ZooError, choose, disks
+from .zoo import TEMPLATES, Disk, ZooError, choose, disks, template
 
 BOOT_CPU = {"tcg": 60.0, "kvm": 20.0}  # seconds of processor time without a word
 BOOT_IDLE = 40.0  # seconds without any
@@ -109,6 +109,20 @@ class Plan:
         last = ["--", "guest"] if self.hardware.acpi else ["guest"]
         return [*words, *self.more, *last]
 
+    def content(self) -> dict[str, bytes]:
+        """What else the guest holds: the program for 32-bit callers, which lies beside
+        the other one, and what file systems are made from."""
+        files = {}
+        for kind in TEMPLATES:
+            try:
+                files[f"mkfs/{kind}"] = template(kind)
+            except ZooError:
+                continue  # the cases that want one say so
+        compat32 = Path(f"{self.program}32")
+        if compat32.exists():
+            files["init32"] = initramfs.stripped(compat32)  # where /init looks for it
+        return files
+
     def lacking(self) -> dict[str, str]:
         """The devices that this machine has no place for, and why."""
         if self.hardware.kind == "q35":
@@ -131,12 +145,11 @@ class Plan:
 
     def boot(self, arguments: Sequence[str], loud: bool, machine: Machine) -> None:
         """Switch a machine on with this kernel."""
-        compat32 = Path(f"{self.program}32")  # where /init looks for it
         archive = initramfs.build(
             initramfs.stripped(self.program),
             self.kernel.modules,
             self.configuration(arguments),
-            {"init32": initramfs.stripped(compat32)} if compat32.exists() else {},
+            self.content(),
         )
         machine.start(self.hardware, self.kernel.boot, archive, self.command_line(loud))
 

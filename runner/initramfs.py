@@ -23,6 +23,7 @@ FOLDERS = (
     "var/tmp",
     "sbin",
     "modules",
+    "mkfs",
 )
 
 
@@ -76,7 +77,7 @@ def build(
 ) -> bytes:
     """The archive for a guest. `program` is the static executable, `modules` a folder
     as kernels.take_modules makes it, `configuration` the lines of /guest.conf; `more`
-    are files by name."""
+    are files by name, zoo.template(X) as mkfs/X."""
     cpio = Cpio()
     for name in FOLDERS:
         cpio.folder(name)
@@ -89,6 +90,8 @@ def build(
     cpio.file("guest.conf", "".join(f"{line}\n" for line in configuration).encode())
     for name, data in (more or {}).items():
         cpio.file(name, data, 0o755)
+        if name.startswith("mkfs/"):
+            cpio.link("sbin/mkfs." + name.removeprefix("mkfs/"), "../init")
     return cpio.close()
 
 

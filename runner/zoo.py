@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -58,6 +59,11 @@ FILE_SYSTEMS: dict[str, tuple[int, tuple[str, ...]]] = {
 }
 
 
+# What /sbin/mkfs.NAME of a guest writes: as large as lib/own.c wants it.
+TEMPLATES: dict[str, int] = {"ext4": 16 << 20}
+TEMPLATE_BLOCK = 4096
+
+
 class ZooError(Exception):
     """A device cannot be had; the text says why."""
 
@@ -100,9 +106,10 @@ def disks(names: Sequence[str]) -> tuple[list[Disk], dict[str, str]]:
     return found, lacking
 
 
-def file_system(kind: str) -> Path:
+def file_system(kind: str, size: int = 0) -> Path:
     """An image that carries an empty file system, made once."""
-    size, ways = FILE_SYSTEMS[kind]
+    usual, ways = FILE_SYSTEMS[kind]
+    size = size or usual
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     tool = shutil.which(ways[0].split()[0], path=path)
     if not tool:
@@ -115,6 +122,18 @@ def file_system(kind: str) -> Path:
         if not image.exists():
             _format(tool, ways, size, image)
     return image
+
+
+def template(kind: str) -> bytes:
+    """An empty file system without its zeroes: for each block that has any other byte
+    its offset (eight bytes, little-endian) and its content."""
+    parts = []
+    with file_system(kind, TEMPLATES[kind]).open("rb") as image:
+        while block := image.read(TEMPLATE_BLOCK):
+            if block.count(0) != len(block):
+                offset = image.tell() - len(block)
+                parts += [struct.pack("<Q", offset), block]
+    return b"".join(parts)
 
 
 def _format(tool: str, ways: Sequence[str], size: int, image: Path) -> None:
