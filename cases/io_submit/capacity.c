@@ -264,8 +264,7 @@ CASE(io_submit, full_hides_faults,
 	prep_write(&filler, open_null(), "x", 1, 0);
 	pin_to_cpu(0);
 	fill(ctx, &filler);
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		if (refusal->reached == BEFORE_SLOT)
 			continue;
 		iocb = new_refused(refusal, ends[1]);
@@ -411,8 +410,7 @@ CASE(io_submit, refused_slot_back, "a refused iocb keeps no slot",
 	open_pipe(ends, O_NONBLOCK);
 	prep_write(&filler, open_null(), "x", 1, 0);
 	pin_to_cpu(0);
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		iocb = new_refused(refusal, ends[1]);
 		for (i = 0; i <= capacity.slots; i++)
 			STAGE_EQ(-refusal->error, submit_one(ctx, iocb));
@@ -435,8 +433,7 @@ CASE(io_submit, refused_last_slot,
 	prep_write(&filler, open_null(), "x", 1, 0);
 	pin_to_cpu(0);
 	EXPECT_EQ(capacity.one_cpu, fill(ctx, &filler));
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		reap(ctx, 1);
 		iocb = new_refused(refusal, ends[1]);
 		EXPECT_EQ(-refusal->error, submit_one(ctx, iocb));

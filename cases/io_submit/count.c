@@ -79,8 +79,7 @@ CASE(io_submit, first_bad,
 	const struct refusal *refusal;
 	struct batch batch;
 
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		batch = new_batch(refusal, 0);
 		EXPECT_EQ(-refusal->error,
 			  aio->submit(ctx, BATCH + 1, batch.list));
@@ -100,8 +99,7 @@ CASE(io_submit, later_bad,
 	struct batch batch;
 	unsigned int k, i;
 
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		for (k = 1; k <= BATCH; k++) {
 			ROUND("%s at %u", refusal->name, k);
 			batch = new_batch(refusal, k);
@@ -165,8 +163,7 @@ CASE(io_submit, after_bad_untouched,
 	struct batch batch;
 	unsigned int k, i;
 
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		for (k = 0; k < BATCH; k++) {
 			ROUND("%s at %u", refusal->name, k);
 			batch = new_batch(refusal, k);
@@ -214,8 +211,7 @@ CASE(io_submit, bad_alone, "the one that stopped a call then gives its errno",
 	const struct refusal *refusal;
 	struct batch batch;
 
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		batch = new_batch(refusal, 1);
 		STAGE_EQ(1, aio->submit(ctx, BATCH + 1, batch.list));
 		EXPECT_EQ(-refusal->error,

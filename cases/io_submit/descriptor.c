@@ -369,8 +369,7 @@ CASE(io_submit, refused_lets_file_go,
 	int ends[2];
 	char byte;
 
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		if (refusal->own_file)
 			continue;
 		open_pipe(ends, O_NONBLOCK);
@@ -395,8 +394,7 @@ CASE(io_submit, refused_keeps_file_open,
 	char byte;
 
 	open_pipe(ends, O_NONBLOCK);
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		if (refusal->own_file)
 			continue;
 		iocb = new_refused(refusal, ends[1]);

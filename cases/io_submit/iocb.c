@@ -47,8 +47,7 @@ CASE(io_submit, key_refused_late,
 	int ends[2];
 
 	open_pipe(ends, 0);
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		if (refusal->reached != AFTER_KEY)
 			continue;
 		iocb = new_refused(refusal, ends[1]);
@@ -67,8 +66,7 @@ CASE(io_submit, key_refused_early,
 	int ends[2];
 
 	open_pipe(ends, 0);
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		if (refusal->reached == AFTER_KEY)
 			continue;
 		iocb = new_refused(refusal, ends[1]);

@@ -50,8 +50,7 @@ CASE(io_submit, refused_memory_back, "a refused iocb keeps no memory",
 
 	open_pipe(ends, 0);
 	before = request_objects();
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		iocb = new_refused(refusal, ends[1]);
 		for (i = 0; i < REQUESTS / 10; i++)
 			STAGE_EQ(-refusal->error, submit_one(ctx, iocb));

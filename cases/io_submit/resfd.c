@@ -406,8 +406,7 @@ CASE(io_submit, resfd_refused, "a refused iocb does not signal its eventfd",
 	int ends[2];
 
 	open_pipe(ends, O_NONBLOCK);
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		iocb = refusal->spoil(notify(new_write(ends[1]), efd));
 		EXPECT_EQ(-refusal->error, submit_one(ctx, iocb));
 		EXPECT_EQ(0, eventfd_take(efd));
@@ -533,8 +532,7 @@ CASE(io_submit, resfd_freed_when_refused,
 
 	drop(efd);
 	open_pipe(ends, O_NONBLOCK);
-	for_each_refusal(refusal)
-	{
+	for_each_refusal(refusal) {
 		/* before that there is none to leave; others may open one */
 		if (refusal->reached < BEFORE_KEY || refusal->own_file)
 			continue;
