@@ -31,6 +31,7 @@
 #define TIME_LIMIT	   10	/* seconds, of a case that names none */
 #define QUOTA		   1024 /* of fs.aio-nr, of a case that names none */
 #define GRACE		   10	/* seconds from SIGKILL to "unkillable" */
+#define CUT_SHORT	   0.5	/* seconds for what a child's ASSERT ended */
 #define SETTLE		   0.5	/* seconds for fs.aio-nr to come back */
 #define UNKILLABLE_MAX	   3
 #define HANGS_IN_A_ROW_MAX 10
@@ -57,6 +58,7 @@ struct slot {
 	struct report *report;
 	int report_fd; /* of a report that another program shares, or -1 */
 	double started, limit, killed; /* seconds of the monotonic clock */
+	double cut_short; /* seen to be over, by the word of one of its tasks */
 	char *output;
 	size_t output_used, output_lost;
 	char *tasks;	    /* what its tasks did when it hung */
@@ -262,6 +264,8 @@ static void queue_shuffle(void)
 
 static void say_start(const struct item *item)
 {
+	if (options->on_end)
+		return;
 	record_start(item);
 	if (options->ours)
 		kernel_log_mark("start %lu %s[%s-%s]", item->seq, item->c->id,
@@ -270,6 +274,10 @@ static void say_start(const struct item *item)
 
 static void say(const struct item *item, const struct verdict *verdict)
 {
+	if (options->on_end) {
+		options->on_end(item, verdict);
+		return;
+	}
 	if (!item->again || verdict->outcome == OUTCOME_FAIL)
 		counts[verdict->outcome]++;
 	record_outcome(item, verdict);
@@ -401,6 +409,8 @@ static void child_main(struct slot *slot, int output)
 		.slots = options->jobs,
 		.scratch = scratch,
 		.aio_nr_at_start = slot->aio_nr_before,
+		.breakage = item->breakage,
+		.nth = item->nth,
 		.report = slot->report,
 	};
 	int null, report = compat32_keep(slot->report_fd);
@@ -451,7 +461,10 @@ static struct report *new_report(const struct item *item, int *fd)
 /* False, with the item still the caller's, when no child can be made. */
 static bool start(struct slot *slot, struct item *item, bool exclusive)
 {
-	unsigned int limit = item->c->time_limit;
+	unsigned int seconds = item->c->time_limit ? item->c->time_limit
+						   : TIME_LIMIT;
+	double limit = item->limit > 0 ? item->limit
+				       : seconds * options->timeout_scale;
 	int output[2] = { -1, -1 };
 
 	memset(slot, 0, sizeof(*slot));
@@ -465,7 +478,7 @@ static bool start(struct slot *slot, struct item *item, bool exclusive)
 	if (!item->attempt)
 		say_start(item);
 	slot->started = now();
-	slot->limit = (limit ? limit : TIME_LIMIT) * options->timeout_scale;
+	slot->limit = limit;
 	slot->pid = fork();
 	if (!slot->pid)
 		child_main(slot, output[1]);
@@ -602,6 +615,7 @@ static void judge_report(struct verdict *verdict, struct report *report)
 {
 	unsigned int used = atomic_load(&report->text_used);
 	unsigned int failures = atomic_load(&report->failures);
+	unsigned int call;
 
 	report->reason[REPORT_REASON - 1] = '\0';
 	if (used > REPORT_TEXT)
@@ -611,6 +625,9 @@ static void judge_report(struct verdict *verdict, struct report *report)
 	if (failures > REPORT_FAILURES)
 		append(&verdict->diagnostics, "%u failures in all\n", failures);
 	verdict->checks = atomic_load(&report->checks);
+	for (call = 0; call < CALL_COUNT; call++)
+		verdict->made[call] =
+			(unsigned int)atomic_load(&report->trace.made[call]);
 	switch (atomic_load(&report->ending)) {
 	case ENDING_FAIL:
 		fail_as(verdict, "expectation", "%s", report->reason);
@@ -643,6 +660,8 @@ static void judge_exit(struct verdict *verdict, const struct slot *slot,
 	const struct report *report = slot->report;
 	char name[32];
 
+	if (slot->killed > 0 && slot->cut_short > 0)
+		return;
 	if (slot->killed > 0) {
 		fail_as(verdict, "hang", "did not end within %.0f s",
 			slot->limit);
@@ -700,7 +719,8 @@ static void judge(struct verdict *verdict, struct slot *slot, int status)
 	judge_report(verdict, slot->report);
 	judge_exit(verdict, slot, status);
 	judge_kernel_log(verdict, slot);
-	judge_known(verdict, slot->item);
+	if (!slot->item->breakage)
+		judge_known(verdict, slot->item);
 	if (verdict->outcome == OUTCOME_FAIL ||
 	    verdict->outcome == OUTCOME_BROKEN)
 		add_trace(verdict, slot->report);
@@ -743,7 +763,7 @@ static bool judge_quota(struct verdict *verdict, struct slot *slot)
 	struct item *item = slot->item;
 	long delta;
 
-	if (!slot->exclusive)
+	if (!slot->exclusive || item->breakage)
 		return false;
 	delta = settled_delta(slot->aio_nr_before);
 	if (!delta && !(failed && atomic_load(&slot->report->quota_read)))
@@ -815,7 +835,10 @@ static void end_item(struct slot *slot, int status)
 		journal_undo_sysctls();
 	judge(&verdict, slot, status);
 	repeat = judge_quota(&verdict, slot);
-	hangs_in_a_row = slot->killed > 0 ? hangs_in_a_row + 1 : 0;
+	if (!item->breakage)
+		hangs_in_a_row = slot->killed > 0 && slot->cut_short <= 0
+					 ? hangs_in_a_row + 1
+					 : 0;
 	if (!repeat)
 		say(item, &verdict);
 	slot_free(slot);
@@ -892,9 +915,15 @@ static void check_limits(struct slot *slot)
 			abandon(slot);
 		return;
 	}
-	if (t - slot->started <= slot->limit)
+	/* who waits for a child that has ended the case need not wait long */
+	if (slot->cut_short <= 0 && atomic_load(&slot->report->cut_short))
+		slot->cut_short = t;
+	if (slot->cut_short > 0 &&
+	    t - slot->cut_short <= CUT_SHORT * options->timeout_scale)
 		return;
-	slot->tasks = malloc(32 * 1024);
+	if (slot->cut_short <= 0 && t - slot->started <= slot->limit)
+		return;
+	slot->tasks = slot->cut_short > 0 ? NULL : malloc(32 * 1024);
 	if (slot->tasks)
 		tasks_describe(slot->pid, slot->tasks, 32 * 1024);
 	slot->killed = t;
@@ -1065,7 +1094,7 @@ static void hunt(int orders, void (*handle)(char *line))
 	struct item *item;
 	char note[160];
 
-	if (!past || settled_delta(aio_nr_idle) == 0)
+	if (!past || options->on_end || settled_delta(aio_nr_idle) == 0)
 		return;
 	/* it may have been another run's */
 	lock_machine(LOCK_EX);
@@ -1119,7 +1148,8 @@ bool executor_go(int orders, void (*handle)(char *line))
 
 	for (item = queue; item; item = item->next)
 		total++;
-	record_plan(total);
+	if (!options->on_end)
+		record_plan(total);
 	if (options->shuffled)
 		queue_shuffle();
 	lock_machine(LOCK_SH);
@@ -1139,7 +1169,8 @@ bool executor_go(int orders, void (*handle)(char *line))
 	if (machine >= 0)
 		flock(machine, LOCK_UN);
 	kernel_log_read(true, found_report);
-	record_end(counts, now() - started, why_stopped);
+	if (!options->on_end)
+		record_end(counts, now() - started, why_stopped);
 	return there && !interrupted && !record_failed();
 }
 

@@ -24,6 +24,8 @@ enum outcome {
 };
 extern const char *const outcome_names[OUTCOME_COUNT];
 
+struct breakage;
+
 struct item {
 	struct item *next;
 	unsigned long seq; /* the orderer's number */
@@ -33,6 +35,9 @@ struct item {
 	unsigned int round;
 	unsigned int attempt; /* counts repeats of a suspicious measurement */
 	bool again; /* run once more to find who left something behind */
+	const struct breakage *breakage; /* sabotage of its calls, or NULL */
+	unsigned int nth; /* the one call that it breaks; 0: every */
+	double limit;	  /* seconds, in place of the case's, unscaled */
 };
 
 /* What is to be said of an item that has ended. */
@@ -43,7 +48,8 @@ struct verdict {
 	char unwell[200]; /* what is wrong with the kernel from now on, or "" */
 	double seconds;
 	unsigned int checks;
-	char *diagnostics; /* lines; may be NULL */
+	unsigned int made[CALL_COUNT]; /* calls */
+	char *diagnostics;	       /* lines; may be NULL */
 	char *output;
 	char *kernel_log;
 };
@@ -58,6 +64,11 @@ struct options {
 	bool shuffled;
 	unsigned long seed;
 	const char *format; /* "records" or "ktap" */
+	/*
+	 * Takes the outcomes, and no record is written of items; it may add
+	 * others. NULL: records are written.
+	 */
+	void (*on_end)(const struct item *item, const struct verdict *verdict);
 };
 
 /*

@@ -18,6 +18,7 @@
 #include "modules.h"
 #include "needs.h"
 #include "record.h"
+#include "teeth.h"
 
 #define LOOP_SIZE    (256ull * 1024 * 1024) /* sparse */
 #define JOBS_DEFAULT 4 /* for each CPU: cases mostly wait */
@@ -66,6 +67,9 @@ static void usage(FILE *f)
 	      "  --format F            records or ktap (default: ktap on a terminal)\n"
 	      "  --ours                the machine is the run's own: every kernel\n"
 	      "                        message and change of fs.aio-nr counts\n"
+	      "  --sabotage            break the calls under each case, one break at a\n"
+	      "                        time: which cases notice none, which breaks\n"
+	      "                        does none notice?\n"
 	      "  --help                this text\n",
 	      f);
 }
@@ -303,6 +307,26 @@ static unsigned int add_items(char **patterns, int n)
 	return total;
 }
 
+/* A case is broken in one flavour: the breaks are above them. */
+static unsigned int add_victims(char **patterns, int n)
+{
+	unsigned int i, k, total = 0;
+
+	for (i = 0; i < case_count; i++) {
+		if (!selected(cases[i], patterns, n))
+			continue;
+		for (k = 0; k < flavour_count; k++)
+			if (flavours[k].bit & flavours_of(cases[i]) &
+			    flavours_wanted)
+				break;
+		if (k == flavour_count)
+			continue;
+		teeth_add(cases[i], &flavours[k], &devices[0]);
+		total++;
+	}
+	return total;
+}
+
 /* --- orders --- */
 
 static bool going, quitting;
@@ -472,6 +496,7 @@ enum {
 	OPT_DEADLINE,
 	OPT_FORMAT,
 	OPT_OURS,
+	OPT_SABOTAGE,
 	OPT_JSON,
 	OPT_HELP,
 };
@@ -488,6 +513,7 @@ static const struct option long_options[] = {
 	{ "deadline", required_argument, NULL, OPT_DEADLINE },
 	{ "format", required_argument, NULL, OPT_FORMAT },
 	{ "ours", no_argument, NULL, OPT_OURS },
+	{ "sabotage", no_argument, NULL, OPT_SABOTAGE },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -547,6 +573,9 @@ static void take_option(int option, const char *value)
 		options.ours = true;
 		machine_is_ours = true;
 		return;
+	case OPT_SABOTAGE:
+		options.on_end = teeth_on_end;
+		return;
 	case OPT_JSON:
 		json_wanted = true;
 		return;
@@ -581,6 +610,7 @@ static void open_devices(void)
 
 static int run(bool serving, char **patterns, int n)
 {
+	int status = 0, closed;
 	char why[400];
 
 	if (!flavours_wanted)
@@ -594,15 +624,21 @@ static int run(bool serving, char **patterns, int n)
 		options.timeout_scale = measured_scale();
 	open_devices();
 	record_open(options.format, STDOUT_FILENO);
-	if (!serving && !add_items(patterns, n))
+	if (serving && options.on_end)
+		bad("--sabotage goes with run");
+	if (!serving && !(options.on_end ? add_victims(patterns, n)
+					 : add_items(patterns, n)))
 		bad("no case matches");
 	if (!executor_open(&options, why, sizeof(why)))
 		bad("%s", why);
 	if (serving)
 		serve();
+	else if (options.on_end)
+		status = teeth_run(options.format);
 	else
 		executor_go(-1, NULL);
-	return executor_close();
+	closed = executor_close();
+	return status > closed ? status : closed;
 }
 
 int main(int argc, char **argv)

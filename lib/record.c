@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "json.h"
+#include "sabotage.h"
 
 #ifndef SUITE_VERSION
 #define SUITE_VERSION "unknown"
@@ -196,6 +197,10 @@ static void add_item(struct json *json, const char *type,
 	json_string(json, "flavour", item->flavour->name);
 	json_string(json, "device", item->device->name);
 	json_number(json, "round", item->round);
+	if (item->breakage) {
+		json_string(json, "break", item->breakage->name);
+		json_number(json, "nth", item->nth);
+	}
 	if (item->again)
 		json_bool(json, "again", true);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "sabotage.h"
+
 static const struct surroundings *around_case;
 
 const struct surroundings *surroundings(void)
@@ -88,6 +90,9 @@ void run_case(const struct surroundings *around)
 	around_case = around;
 	report_use(around->report);
 	aio_untraced = around->flavour->calls;
+	if (around->breakage)
+		aio_untraced =
+			sabotage(aio_untraced, around->breakage, around->nth);
 	descriptors_read(&before);
 	around->c->body();
 	sync_clean_up();

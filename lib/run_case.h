@@ -16,6 +16,8 @@ struct surroundings {
 	const char *scratch; /* directory of this item's own, made on use */
 	long aio_nr_at_start;
 	struct report *report;
+	const struct breakage *breakage; /* of the calls, or NULL */
+	unsigned int nth;		 /* … of this one alone; 0: of all */
 };
 
 /* surroundings() - of the case that runs in this process. */

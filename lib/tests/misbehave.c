@@ -180,6 +180,49 @@ CASE(harness, child_fails, "an assertion in a child is the case's")
 	EXPECT_CHILD_OK(pid);
 }
 
+CASE(harness, child_fails_alone,
+     "an assertion in a child ends the case though the parent waits for more")
+{
+	struct gate *gate = shared_memory(sizeof(*gate));
+
+	if (!child_fork()) {
+		ASSERT_EQ(1, 2);
+		gate_open(gate);
+		child_exit(0);
+	}
+	gate_wait(gate);
+}
+
+/* For the sabotage: cases that notice a broken call, and that do not. */
+CASE(harness, looks, "a case that looks at what the call gives")
+{
+	aio_handle ctx = 1;
+
+	EXPECT_ERR(EINVAL, aio->setup(1, &ctx));
+}
+
+CASE(harness, looks_away, "a case that does not look")
+{
+	aio_handle ctx = 0;
+
+	aio->setup(1, &ctx);
+	EXPECT_EQ(1, 1);
+}
+
+CASE(harness, only_stage, "a case whose calls are all of the stage")
+{
+	end_context(new_context(1));
+	EXPECT_EQ(1, 1);
+}
+
+CASE(harness, looks_at_the_second, "a case whose first call is of the stage")
+{
+	aio_handle ctx = 0;
+
+	new_context(1);
+	EXPECT_OK(aio->setup(1, &ctx));
+}
+
 CASE(harness, child_is_stopped, "stop, wait asleep, go on",
      .needs = "task_syscall")
 {

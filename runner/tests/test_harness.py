@@ -75,6 +75,7 @@ def outcome(name: str, *args: str, **kwargs: Any) -> Record:
         ("leaves_process", "pass", None, 0, ""),
         ("canary", "fail", "expectation", 1, "3 bytes before a buffer"),
         ("child_fails", "fail", "expectation", 1, "expected 1, got 2"),
+        ("child_fails_alone", "fail", "expectation", 1, "expected 1, got 2"),
         ("child_is_stopped", "pass", None, 0, ""),
         ("floods_failures", "fail", "expectation", 1, "expected -EPERM"),
     ],
