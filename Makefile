@@ -56,7 +56,7 @@ HARNESS_OBJECTS := $(patsubst %.c,$(OBJ)/%.o,$(wildcard lib/tests/*.c)) \
 
 AIOABI := $(PYTHON) runner/aioabi
 
-.PHONY: all help run matrix check bench new build format lint clean deps \
+.PHONY: all help run matrix teeth check bench new build format lint clean deps \
 	deps-build deps-run deps-vm deps-check
 
 all: build
@@ -130,6 +130,9 @@ run: deps-run build ## run the suite on this host
 	@$(AIOABI) run $(if $(DEVICE),--device $(DEVICE)) \
 		$(if $(filter yes,$(DESTROY)),--destroy) \
 		$(if $(DIR),--dir $(DIR)) $(ARGS)
+
+teeth: build ## break the calls under each case: which notice nothing?
+	@$(PYTHON) -m runner.teeth $(ARGS)
 
 matrix: deps-vm build ## run the suite on kernels in VMs: KERNELS="debian:6.1 …"
 	@$(AIOABI) matrix $(KERNELS) $(ARGS)
