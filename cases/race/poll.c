@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * One POLL, and from three sides at once its wake-up, its cancellation and the
+ * end of its context. Each of them takes the request off the others; who comes
+ * second must see that, or the request is freed twice, or never.
+ */
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "case.h"
+#include "side.h"
+
+struct one {
+	aio_handle ctx;
+	struct iocb *iocb;
+	int fd;
+	const char *path;
+	long cancelled;
+};
+
+static void wake(void *arg)
+{
+	struct one *one = arg;
+
+	REQUIRE(!eventfd_write(one->fd, 1));
+}
+
+static void cancel(void *arg)
+{
+	struct one *one = arg;
+	struct io_event event;
+
+	one->cancelled = aio->cancel(one->ctx, one->iocb, &event);
+}
+
+/* However it went, the request ended once; the wake-up may have been first. */
+static void expect_one_end(struct one *one)
+{
+	struct io_event event;
+
+	ASSERT_EQ(1, aio->getevents(one->ctx, 1, 1, &event, NULL));
+	EXPECT_EVENT(&event, one->iocb, event.res);
+	if (one->cancelled == -EINVAL)
+		EXPECT_EQ(POLLIN, event.res & ~POLLRDNORM);
+	else
+		EXPECT_EQ(-EINPROGRESS, one->cancelled);
+	EXPECT_EQ(0, ring_unread(one->ctx));
+}
+
+CASE(race, poll_wake_cancel, "wake-up against cancel: one event",
+     .clause = "race.poll.wake_cancel", .needs = "eventfd cpus2")
+{
+	struct one one = { .ctx = new_context(1),
+			   .iocb = GUARDED(struct iocb),
+			   .fd = open_eventfd(0, 0) };
+	struct side *side = side_start(wake, &one);
+	unsigned int i;
+
+	prep_poll(one.iocb, one.fd, POLLIN);
+	for (i = 0; i < SIDE_ROUNDS; i++) {
+		ROUND("round %u", i);
+		stage_submit(one.ctx, one.iocb);
+		side_go(side, i);
+		cancel(&one);
+		side_wait(side);
+		expect_one_end(&one);
+		eventfd_take(one.fd);
+	}
+	side_end(side);
+}
+
+/* Destroying takes its time: few rounds, and three sides. */
+#define DESTROY_ROUNDS 8
+
+CASE(race, poll_wake_cancel_destroy,
+     "wake-up, cancel and destroy at once: all of them end",
+     .clause = "race.poll.wake_cancel", .needs = "eventfd cpus2",
+     .flavours = RAW)
+{
+	struct one one = { .iocb = GUARDED(struct iocb),
+			   .fd = open_eventfd(0, 0) };
+	struct side *waker = side_start(wake, &one);
+	struct side *canceller = side_start(cancel, &one);
+	unsigned int i;
+
+	prep_poll(one.iocb, one.fd, POLLIN);
+	for (i = 0; i < DESTROY_ROUNDS; i++) {
+		ROUND("round %u", i);
+		one.ctx = new_context(1);
+		stage_submit(one.ctx, one.iocb);
+		side_go(waker, i);
+		side_go(canceller, i / 2);
+		EXPECT_OK(aio->destroy(one.ctx));
+		side_wait(waker);
+		side_wait(canceller);
+		EXPECT_TRUE(one.cancelled == -EINPROGRESS ||
+			    one.cancelled == -EINVAL);
+		eventfd_take(one.fd);
+	}
+	side_end(canceller);
+	side_end(waker);
+}
+
+/* A writer that comes and goes wakes plainly, and leaves nothing to read. */
+static void come_and_write(void *arg)
+{
+	struct one *one = arg;
+
+	one->fd = open(one->path, O_WRONLY | O_CLOEXEC);
+	REQUIRE(one->fd >= 0);
+	REQUIRE(write(one->fd, "x", 1) == 1);
+}
+
+#define FIFO_ROUNDS 400
+
+CASE(race, poll_plain_wake_cancel, "plain wake-ups against cancel: one event",
+     .clause = "race.poll.plain_wake_cancel", .needs = "cpus2")
+{
+	struct one one = { .ctx = new_context(1),
+			   .iocb = GUARDED(struct iocb),
+			   .path = scratch_path("fifo") };
+	struct side *side = side_start(come_and_write, &one);
+	unsigned int i;
+	int reader;
+
+	REQUIRE(!mkfifo(one.path, 0600));
+	for (i = 0; i < FIFO_ROUNDS; i++) {
+		ROUND("round %u", i);
+		reader = open(one.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		REQUIRE(reader >= 0);
+		prep_poll(one.iocb, reader, POLLIN);
+		stage_submit(one.ctx, one.iocb);
+		side_go(side, i);
+		cancel(&one);
+		side_wait(side);
+		expect_one_end(&one);
+		close(reader);
+		close(one.fd);
+	}
+	side_end(side);
+}
+
+#define POLLS 16
+
+struct many {
+	aio_handle ctx;
+	struct iocb *iocbs;
+	int fds[POLLS];
+};
+
+static void wake_all(void *arg)
+{
+	struct many *many = arg;
+	unsigned int i;
+
+	for (i = 0; i < POLLS; i++)
+		REQUIRE(!eventfd_write(many->fds[i], 1));
+}
+
+#define MANY_ROUNDS 200
+
+CASE(race, poll_submit_wake,
+     "POLLs submitted while their files become ready all complete",
+     .clause = "race.poll.submit_wake", .needs = "eventfd cpus2")
+{
+	struct many many = { .ctx = new_context(POLLS),
+			     .iocbs = GUARDED_ARRAY(struct iocb, POLLS) };
+	struct side *side = side_start(wake_all, &many);
+	struct io_event events[POLLS];
+	struct iocb *list[POLLS];
+	unsigned int i, k;
+
+	for (i = 0; i < POLLS; i++) {
+		many.fds[i] = open_eventfd(0, 0);
+		list[i] = prep_poll(&many.iocbs[i], many.fds[i], POLLIN);
+	}
+	for (i = 0; i < MANY_ROUNDS; i++) {
+		ROUND("round %u", i);
+		side_go(side, i);
+		ASSERT_EQ(POLLS, aio->submit(many.ctx, POLLS, list));
+		ASSERT_EQ(POLLS,
+			  aio->getevents(many.ctx, POLLS, POLLS, events, NULL));
+		side_wait(side);
+		for (k = 0; k < POLLS; k++) {
+			EXPECT_EVENT(find_event(events, POLLS, list[k]),
+				     list[k], POLLIN);
+			eventfd_take(many.fds[k]);
+		}
+		EXPECT_EQ(0, ring_unread(many.ctx));
+	}
+	side_end(side);
+}
