@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Reapers against each other, against submitters, and against a program that
+ * moves head itself: no event may be lost, and no room.
+ */
+#include <sys/syscall.h>
+
+#include "case.h"
+#include "side.h"
+
+#define EVENTS 8
+
+/* One reaper is stopped in the copying, the ring's lock in its hands. */
+static void stopped_reaper(bool denied)
+{
+	struct io_event *page = io_buffer(PAGE_SIZE);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, 3 * EVENTS);
+	struct io_event *content = io_buffer(PAGE_SIZE);
+	aio_handle ctx = new_context(4 * EVENTS);
+	struct trap *trap = trap_set(page, PAGE_SIZE);
+	struct waiter *stopped, *other;
+	long wanted = denied ? 3 * EVENTS : 2 * EVENTS;
+
+	stage_complete(ctx, EVENTS, 0);
+	stopped = waiter_run(ctx, EVENTS, EVENTS, page, NULL);
+	trap_wait(trap);
+	stage_complete(ctx, EVENTS, EVENTS);
+	other = waiter_run(ctx, wanted, wanted, events, NULL);
+	waiter_asleep(other);
+	stage_complete(ctx, EVENTS, 2 * EVENTS);
+	EXPECT_TRUE(!waiter_done(stopped));
+	EXPECT_TRUE(!waiter_done(other));
+	if (denied)
+		trap_deny(trap);
+	else
+		trap_release(trap, content);
+	EXPECT_EQ(denied ? -EFAULT : EVENTS, waiter_result(stopped));
+	ASSERT_EQ(wanted, waiter_result(other));
+	if (!denied)
+		EXPECT_NUMBERED(page, EVENTS, 0);
+	EXPECT_NUMBERED(events, wanted, denied ? 0 : EVENTS);
+	EXPECT_EQ(0, ring_unread(ctx));
+}
+
+CASE(race, getevents_fault,
+     "a reaper stopped in the copying delays reapers, nobody else",
+     .clause = "race.getevents_fault", .needs = "userfaultfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	stopped_reaper(false);
+}
+
+CASE(race, getevents_fault_fails,
+     "a reaper stopped in the copying that fails leaves all to the others",
+     .clause = "race.getevents_fault", .needs = "userfaultfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	stopped_reaper(true);
+}
+
+#define ROUNDS 400
+
+struct reaper {
+	aio_handle ctx;
+	struct io_event events[EVENTS];
+	unsigned int got;
+};
+
+static void reap_in_user_space(void *arg)
+{
+	struct reaper *reaper = arg;
+
+	reaper->got = ring_reap(reaper->ctx, reaper->events, EVENTS);
+}
+
+/* Each event is one of this round's requests, as the kernel completed it. */
+static void mark(unsigned int *seen, const struct io_event *events, long n,
+		 const struct iocb *iocbs)
+{
+	uint64_t place;
+	long i;
+
+	for (i = 0; i < n; i++) {
+		place = events[i].data - iocbs[0].aio_data;
+		ASSERT_TRUE(place < EVENTS);
+		EXPECT_EVENT(&events[i], &iocbs[place], 1);
+		*seen |= 1u << place;
+	}
+}
+
+CASE(race, getevents_user_reap,
+     "head moved while events are read: each goes to one of the two at least",
+     .clause = "race.getevents_user_reap", .needs = "cpus2",
+     .flavours = RAW | PGETEVENTS)
+{
+	struct io_event *events = GUARDED_ARRAY(struct io_event, EVENTS);
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, EVENTS);
+	struct reaper reaper = { .ctx = new_context(EVENTS) };
+	struct side *side = side_start(reap_in_user_space, &reaper);
+	int fd = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+	struct timespec none = { 0 };
+	struct iocb *list[EVENTS];
+	unsigned int i, k, seen;
+	char byte;
+	long got;
+
+	for (i = 0; i < ROUNDS; i++) {
+		ROUND("round %u", i);
+		for (k = 0; k < EVENTS; k++) {
+			list[k] = prep_read(&iocbs[k], fd, &byte, 1, 0);
+			iocbs[k].aio_data = i * EVENTS + k;
+		}
+		STAGE_EQ(EVENTS, aio->submit(reaper.ctx, EVENTS, list));
+		side_go(side, i);
+		got = aio->getevents(reaper.ctx, 0, EVENTS, events, &none);
+		side_wait(side);
+		ASSERT_TRUE(got >= 0 && got <= EVENTS);
+		seen = 0;
+		mark(&seen, events, got, iocbs);
+		mark(&seen, reaper.events, reaper.got, iocbs);
+		EXPECT_EQ((1u << EVENTS) - 1, seen);
+		EXPECT_EQ(0, ring_unread(reaper.ctx));
+	}
+	side_end(side);
+}
+
+#define SUBMISSIONS 4000
+
+struct crew {
+	aio_handle ctx;
+	int fd;
+	atomic_uint submitted;
+};
+
+static void *submit_on_cpu_1(void *arg)
+{
+	struct crew *crew = arg;
+	struct iocb iocb, *list = &iocb;
+	unsigned int done = 0;
+	long result;
+	char byte;
+
+	pin_to_cpu(1);
+	prep_read(&iocb, crew->fd, &byte, 1, 0);
+	while (done < SUBMISSIONS) {
+		result = aio->submit(crew->ctx, 1, &list);
+		if (result == 1)
+			done++;
+		else if (!EXPECT_EQ(-EAGAIN, result))
+			break;
+		else
+			breathe();
+	}
+	atomic_fetch_add(&crew->submitted, done);
+	return NULL;
+}
+
+/* All that one CPU can have in flight now. */
+static unsigned int fill_from(unsigned int cpu, aio_handle ctx,
+			      struct iocb *iocb)
+{
+	unsigned int n = 0;
+	long result;
+
+	pin_to_cpu(cpu);
+	while ((result = submit_one(ctx, iocb)) == 1)
+		n++;
+	EXPECT_EQ(-EAGAIN, result);
+	return n;
+}
+
+CASE(race, capacity,
+     "submitters and reapers on two CPUs leave the ring's room whole",
+     .clause = "race.capacity", .needs = "cpus2 eventfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	struct crew crew = {
+		.ctx = new_context(1),
+		.fd = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC)),
+	};
+	unsigned int nr = ring_of(crew.ctx)->nr, reaped = 0;
+	struct io_event *events = GUARDED_ARRAY(struct io_event, nr);
+	struct thread *submitter;
+	struct iocb poll;
+	long got;
+
+	pin_to_cpu(0);
+	submitter = thread_run(submit_on_cpu_1, &crew);
+	while (reaped < SUBMISSIONS) {
+		got = aio->getevents(crew.ctx, 1, nr, events, NULL);
+		ASSERT_TRUE(got > 0 && got < (long)nr);
+		reaped += (unsigned int)got;
+	}
+	thread_join(submitter);
+	EXPECT_EQ(SUBMISSIONS, reaped);
+	EXPECT_EQ(0, ring_unread(crew.ctx));
+
+	prep_poll(&poll, open_eventfd(0, 0), POLLIN);
+	got = fill_from(0, crew.ctx, &poll);
+	EXPECT_EQ(ring_capacity(nr), got + fill_from(1, crew.ctx, &poll));
+}
