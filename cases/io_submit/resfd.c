@@ -331,6 +331,26 @@ CASE(io_submit, resfd_overflow_nonblocking, "a nonblocking one as well",
 	expect_overflow(EFD_NONBLOCK);
 }
 
+/* The flag is the request's: what the file was opened with is in force too. */
+CASE(io_submit, resfd_file_flags, "and the file's own flags stay in force",
+     .clause = "io_submit.resfd.counted", .needs = "eventfd", .on = ON_FILE)
+{
+	int file = scratch_file("file", O_RDWR | O_APPEND);
+	int efd = open_eventfd(0, EFD_NONBLOCK);
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+	struct iocb iocb;
+	char got[4] = { 0 };
+
+	REQUIRE(write(file, "ab", 2) == 2);
+	prep_write(&iocb, file, "c", 1, 0);
+	EXPECT_EQ(1, submit_one(ctx, notify(&iocb, efd)));
+	stage_reap(ctx, 1, &event);
+	EXPECT_EVENT(&event, &iocb, 1);
+	EXPECT_EQ(3, pread(file, got, sizeof(got), 0));
+	EXPECT_STR("abc", got);
+}
+
 /* --- when --- */
 
 /*
