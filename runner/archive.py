@@ -34,7 +34,7 @@ SUITES = (
 )
 WANTED = re.compile(rb"Package: linux-(image|binary|modules|base|source)-[0-9]")
 FRESH = 24 * 3600.0  # seconds for which lists are used as they are
-FORMAT = 1
+FORMAT = 2
 
 
 class ArchiveError(Exception):
@@ -114,11 +114,13 @@ class Archive:
         self.root = root or cache_dir() / "apt"
         self.suites = suites
         self.notes: list[str] = []
+        self.aliases: dict[str, str] = {}
 
     def packages(self, refresh: Optional[bool] = None) -> list[Package]:
         """The kernel packages of all suites. `refresh`: fetch the lists anew; None:
         if they are older than a day. Lists that cannot be fetched are an error only
-        where there are none from before; `notes` says what could not."""
+        where there are none from before; `notes` says what could not, and `aliases`
+        which suites go by the names of stable, testing and so on."""
         with locked(self.root / "lock"):
             found = self._kept()
             age = time.time() - float(found.get("time", 0))
@@ -132,7 +134,8 @@ class Archive:
                         raise
                     days = age / 86400
                     self.notes.append(f"{error}; the lists are {days:.1f} days old")
-            self.notes += found.get("notes", [])
+            self.notes += found["notes"]
+            self.aliases = found["aliases"]
             return [Package(**package) for package in found["packages"]]
 
     def download(self, package: Package, folder: Path) -> Path:
@@ -172,8 +175,10 @@ class Archive:
         done = self._run(["apt-get", "-q", "update", "--allow-releaseinfo-change"])
         packages: dict[tuple[str, str, str], Package] = {}
         missing = set(self.suites)
-        for suite, site, path in self._indexes():
+        aliases: dict[str, str] = {}
+        for suite, alias, site, path in self._indexes():
             missing.discard(suite)
+            aliases[alias] = suite
             for package in self._scan(suite, site, path):
                 packages[package.name, package.version, suite] = package
         if len(missing) == len(self.suites):
@@ -185,6 +190,7 @@ class Archive:
             "asked": _asked(),
             "time": time.time(),
             "notes": notes + ([_errors(done)] if missing else []),
+            "aliases": aliases,
             "packages": [asdict(package) for package in packages.values()],
         }
         write_whole(self.root / "packages.json", json.dumps(found).encode())
@@ -231,15 +237,15 @@ class Archive:
             env={**os.environ, "LC_ALL": "C"},
         )
 
-    def _indexes(self) -> list[tuple[str, str, Path]]:
-        """Suite, address and file of each list that is here."""
-        wanted = "$(CREATED_BY)|$(RELEASE)|$(SITE)|$(FILENAME)"
+    def _indexes(self) -> list[tuple[str, str, str, Path]]:
+        """Suite, its other name, address and file of each list that is here."""
+        wanted = "$(CREATED_BY)|$(RELEASE)|$(SUITE)|$(SITE)|$(FILENAME)"
         done = self._run(["apt-get", "indextargets", "--format", wanted])
         found = []
         for line in done.stdout.splitlines():
-            kind, suite, site, name = line.split("|", 3)
+            kind, suite, alias, site, name = line.split("|", 4)
             if kind == "Packages" and suite in self.suites and Path(name).exists():
-                found.append((suite, site, Path(name)))
+                found.append((suite, alias, site, Path(name)))
         return found
 
     def _scan(self, suite: str, site: str, path: Path) -> Iterator[Package]:

@@ -234,7 +234,7 @@ def _debian(what: str, say: Any) -> Kernel:
         return load(near[0].folder)
     for text in archive.notes:
         say(text)
-    chosen = choose(what, all_offers)
+    chosen = choose(archive.aliases.get(what, what), all_offers)
     if chosen:
         return fetch(chosen, archive, say)
     if near:

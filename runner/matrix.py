@@ -57,7 +57,7 @@ def kernels_command(
     """List the kernels that Debian offers, and those that are cached.
 
     One row a kernel release, to be named `debian:RELEASE`, `debian:VERSION`, by a
-    beginning of the version (`debian:6.12`), by a suite (`debian:trixie`), or
+    beginning of the version (`debian:6.12`), by a suite (`debian:stable`), or
     `debian:latest`. VERSION here chooses rows in the same way. A + after the size: the
     index has lost the modules, they come from the pool, and the guest checks them.
     """
@@ -72,6 +72,7 @@ def kernels_command(
         finally:
             for text in archive.notes:
                 say(text)
+        what = [archive.aliases.get(word, word) for word in what]
     found = [offer for offer in found if not what or any(map(offer.matches, what))]
     if newest:
         found = newest_of_each(found)
