@@ -41,7 +41,7 @@ CC32	     := i686-linux-gnu-gcc
 PROGRAM32    := $(if $(filter x86_64,$(ARCH)),$(if $(shell command -v $(CC32)),\
 		$(BUILD)/aioabi-cases32))
 OBJ32	     := $(BUILD)/obj/32
-EXECUTOR     := compat32 device executor flavour_libaio guest json kernel_log \
+EXECUTOR     := compat32 device executor flavour_libaio guest json kernel_log teeth \
 		main mkfs modules record tasks zoo
 SOURCES32    := $(filter-out $(shell grep -l AIOABI_WITH_LIBAIO_H \
 		$(CASE_SOURCES)) $(EXECUTOR:%=lib/%.c),$(SOURCES)) \
