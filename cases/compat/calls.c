@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What only 32-bit programs see: handles, pointers, time-outs and sets of
+ * signals of their own sizes, which a 64-bit kernel reads by other functions.
+ * What is promised to all callers they get from the cases of all callers.
+ */
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "case.h"
+
+CASE(compat, setup_handle, "io_setup() writes four bytes, and none behind them",
+     .clause = "compat.setup.handle", .flavours = COMPAT32)
+{
+	const uint32_t garbage = 0x5a5a5a5a;
+	struct {
+		aio_handle ctx;
+		uint32_t behind;
+	} out = { 0, garbage };
+
+	ASSERT_OK(aio->setup(1, &out.ctx));
+	EXPECT_EQ(garbage, out.behind);
+	EXPECT_EQ(AIO_RING_MAGIC, ring_of(out.ctx)->magic);
+	/* a handle that ends where the memory ends */
+	EXPECT_OK(aio->setup(1, GUARDED(aio_handle)));
+}
+
+#define REQUESTS 3
+
+CASE(compat, submit_pointers, "io_submit() reads an array of 32-bit pointers",
+     .clause = "compat.submit.pointers", .flavours = COMPAT32)
+{
+	struct iocb **list = GUARDED_ARRAY(struct iocb *, REQUESTS);
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, REQUESTS);
+	int fd = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+	aio_handle ctx = new_context(REQUESTS);
+	unsigned int i;
+	char byte;
+
+	for (i = 0; i < REQUESTS; i++)
+		list[i] = prep_read(&iocbs[i], fd, &byte, 1, 0);
+	ASSERT_EQ(REQUESTS, aio->submit(ctx, REQUESTS, list));
+	for (i = 0; i < REQUESTS; i++)
+		EXPECT_COMPLETES(ctx, list[i], 1);
+}
+
+CASE(compat, submit_vector, "segments are of two 32-bit words",
+     .clause = "compat.submit.vector", .flavours = COMPAT32)
+{
+	struct iovec *iov = GUARDED_ARRAY(struct iovec, 2);
+	int fd = keep(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(1);
+
+	iov[0] = (struct iovec){ io_buffer(1), 100 };
+	iov[1] = (struct iovec){ io_buffer(1), 23 };
+	prep_writev(iocb, fd, iov, 2, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, 123);
+	iov[1].iov_len = 1u << 31;
+	EXPECT_ERR(EINVAL, submit_one(ctx, iocb));
+}
+
+CASE(compat, buf_high, "a buffer above all 32 bits is told of in the event",
+     .clause = "compat.submit.buf_high", .flavours = COMPAT32)
+{
+	int fd = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(1);
+
+	prep_read(iocb, fd, io_buffer(1), 1, 0);
+	iocb->aio_buf |= 1ULL << 32;
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, -EFAULT);
+}
+
+CASE(compat, nbytes, "a length that only 32-bit programs call negative is none",
+     .clause = "compat.submit.nbytes", .flavours = COMPAT32)
+{
+	const long long most = INT32_MAX / PAGE_SIZE * PAGE_SIZE;
+	int fd = keep(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(1);
+
+	prep_write(iocb, fd, io_buffer(1), 1, 0);
+	iocb->aio_nbytes = UINT32_MAX;
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, most);
+}
+
+/* struct old_timespec32 and struct __kernel_timespec */
+struct time32 {
+	int32_t sec, nsec;
+};
+struct time64 {
+	int64_t sec, nsec;
+};
+
+#define WAIT_NS (2 * NSEC_PER_MSEC)
+
+CASE(compat, getevents_time32,
+     "io_getevents() takes a time-out of 32-bit words",
+     .clause = "compat.getevents.time32", .flavours = COMPAT32)
+{
+	struct time32 *timeout = GUARDED(struct time32);
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+	int64_t begin = now_ns();
+
+	timeout->nsec = WAIT_NS;
+	EXPECT_EQ(0, aio->getevents(ctx, 1, 1, &event, (void *)timeout));
+	EXPECT_GE(WAIT_NS, now_ns() - begin);
+	EXPECT_ERR(EINVAL, aio->getevents(ctx, -1, 1, &event, NULL));
+	EXPECT_ERR(EINVAL, aio->getevents(ctx, 0, -1, &event, NULL));
+}
+
+CASE(compat, pgetevents_time32, "so does io_pgetevents()",
+     .clause = "compat.pgetevents.time32", .flavours = COMPAT32)
+{
+	struct time32 *timeout = GUARDED(struct time32);
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+	int64_t begin = now_ns();
+
+	timeout->nsec = WAIT_NS;
+	EXPECT_EQ(0, aio->pgetevents(ctx, 1, 1, &event, (void *)timeout, NULL));
+	EXPECT_GE(WAIT_NS, now_ns() - begin);
+}
+
+/* A call that 64-bit programs do not have, nor the table of calls. */
+#define IO_PGETEVENTS_TIME64 416
+
+static long pgetevents64(aio_handle ctx, struct io_event *event,
+			 struct time64 *timeout, const struct aio_usig *usig)
+{
+	long result =
+		syscall(IO_PGETEVENTS_TIME64, ctx, 1, 1, event, timeout, usig);
+
+	return result < 0 ? -errno : result;
+}
+
+CASE(compat, pgetevents_time64,
+     "io_pgetevents_time64() takes a time-out of 64-bit words",
+     .clause = "compat.pgetevents.time64", .flavours = COMPAT32)
+{
+	struct time64 *timeout = GUARDED(struct time64);
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+	int64_t begin = now_ns();
+
+	timeout->nsec = WAIT_NS;
+	EXPECT_EQ(0, pgetevents64(ctx, &event, timeout, NULL));
+	EXPECT_GE(WAIT_NS, now_ns() - begin);
+	/* a program's padding, which would be some centuries */
+	timeout->nsec = (int64_t)INT32_MAX << 32 | 1;
+	EXPECT_EQ(0, pgetevents64(ctx, &event, timeout, NULL));
+	stage_complete(ctx, 1, 0);
+	EXPECT_EQ(1, pgetevents64(ctx, &event, NULL, NULL));
+	EXPECT_NUMBERED(&event, 1, 0);
+}
+
+CASE(compat, pgetevents_sigset, "the size of a set of signals must be 8",
+     .clause = "compat.pgetevents.sigset", .flavours = COMPAT32)
+{
+	struct aio_usig *usig = GUARDED(struct aio_usig);
+	struct timespec none = { 0 };
+	struct time64 none64 = { 0 };
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+	static const size_t wrong[] = { 0, 4, 7, 9, 16, 128 };
+	sigset_t mask;
+	unsigned int i;
+
+	sigemptyset(&mask);
+	usig->mask = &mask;
+	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		ROUND("size %u", (unsigned int)wrong[i]);
+		usig->size = wrong[i];
+		EXPECT_ERR(EINVAL, aio->pgetevents_usig(ctx, 0, 1, &event,
+							&none, usig));
+		EXPECT_ERR(EINVAL, pgetevents64(ctx, &event, &none64, usig));
+	}
+	ROUNDS_END();
+	usig->size = KERNEL_SIGSET_SIZE;
+	EXPECT_EQ(0, aio->pgetevents_usig(ctx, 0, 1, &event, &none, usig));
+	EXPECT_EQ(0, pgetevents64(ctx, &event, &none64, usig));
+}
+
+CASE(compat, pgetevents_errors, "what cannot be read is EFAULT",
+     .clause = "compat.pgetevents.errors", .flavours = COMPAT32)
+{
+	struct aio_usig nowhere_mask = { nowhere(), KERNEL_SIGSET_SIZE };
+	struct time64 none = { 0 };
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+
+	EXPECT_ERR(EFAULT, pgetevents64(ctx, &event, nowhere(), NULL));
+	EXPECT_ERR(EFAULT, pgetevents64(ctx, &event, &none, nowhere()));
+	EXPECT_ERR(EFAULT, pgetevents64(ctx, &event, &none, &nowhere_mask));
+	EXPECT_ERR(EINVAL, pgetevents64(0, &event, &none, NULL));
+}
+
+CASE(compat, pgetevents_mask, "the mask is in force during the wait alone",
+     .clause = "compat.pgetevents.mask", .flavours = COMPAT32)
+{
+	aio_handle ctx = new_context(1);
+	struct aio_usig usig = { .size = KERNEL_SIGSET_SIZE };
+	struct io_event event;
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	usig.mask = &mask;
+	count_signal(SIGUSR1, 0);
+	block_signal(SIGUSR1);
+	signal_thread(own_tid(), SIGUSR1);
+	EXPECT_ERR(EINTR, pgetevents64(ctx, &event, NULL, &usig));
+	EXPECT_EQ(1, signals_seen(SIGUSR1));
+	signal_thread(own_tid(), SIGUSR1);
+	EXPECT_EQ(1, signals_seen(SIGUSR1));
+	EXPECT_ERR(EINTR, aio->pgetevents(ctx, 1, 1, &event, NULL, &mask));
+	EXPECT_EQ(2, signals_seen(SIGUSR1));
+	signal_thread(own_tid(), SIGUSR1);
+	EXPECT_EQ(2, signals_seen(SIGUSR1));
+}
+
+CASE(compat, cancel_destroy, "io_cancel() and io_destroy() take 32-bit handles",
+     .clause = "compat.cancel_destroy", .needs = "eventfd",
+     .flavours = COMPAT32)
+{
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(1);
+
+	stage_poll(ctx, iocb);
+	EXPECT_ERR(EINPROGRESS, aio->cancel(ctx, iocb, NULL));
+	EXPECT_COMPLETES(ctx, iocb, 0);
+	EXPECT_OK(aio->destroy(ctx));
+	EXPECT_TRUE(!is_mapped((void *)ctx));
+}
