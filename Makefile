@@ -41,12 +41,14 @@ CC32	     := i686-linux-gnu-gcc
 PROGRAM32    := $(if $(filter x86_64,$(ARCH)),$(if $(shell command -v $(CC32)),\
 		$(BUILD)/aioabi-cases32))
 OBJ32	     := $(BUILD)/obj/32
-EXECUTOR     := compat32 device executor flavour_libaio guest json kernel_log teeth \
-		main mkfs modules record tasks zoo
-SOURCES32    := $(filter-out $(shell grep -l AIOABI_WITH_LIBAIO_H \
-		$(CASE_SOURCES)) $(EXECUTOR:%=lib/%.c),$(SOURCES)) \
-		lib/main32.c
-OBJECTS32    := $(SOURCES32:%.c=$(OBJ32)/%.o) $(OBJ32)/contract_table.o
+# the executor and who needs libraries; of the rest of lib/ is linked what is used
+NOT32	     := lib/device.c lib/executor.c lib/flavour_libaio.c lib/main.c \
+		$(shell grep -l AIOABI_WITH_LIBAIO_H $(CASE_SOURCES))
+SOURCES32    := $(filter-out $(NOT32),$(CASE_SOURCES)) lib/main32.c
+LIB_SOURCES32 := $(filter-out $(NOT32),$(LIB_SOURCES))
+OBJECTS32    := $(SOURCES32:%.c=$(OBJ32)/%.o)
+ARCHIVE32    := $(OBJ32)/lib.a
+LIB_OBJECTS32 := $(LIB_SOURCES32:%.c=$(OBJ32)/%.o) $(OBJ32)/contract_table.o
 # a warning that only this build gives is no reason for having none of it
 CFLAGS32     := $(filter-out -Werror,$(CFLAGS)) -DAIOABI_COMPAT32
 # cases that misbehave, to test the harness
@@ -90,9 +92,12 @@ $(OBJ)/%.o: %.c | deps-build $(OBJ)/cases-list
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(PROGRAM32): $(OBJECTS32)
+$(PROGRAM32): $(OBJECTS32) $(ARCHIVE32)
 	@mkdir -p $(@D)
-	$(CC32) $(CFLAGS32) -static -o $@ $(sort $^)
+	$(CC32) $(CFLAGS32) -static -o $@ $(OBJECTS32) $(ARCHIVE32)
+$(ARCHIVE32): $(LIB_OBJECTS32)
+	rm -f $@
+	ar rcs $@ $^
 $(OBJ32)/%.o: %.c | $(OBJ)/cases-list
 	@mkdir -p $(@D)
 	$(CC32) $(CFLAGS32) -MMD -MP -c -o $@ $<
@@ -122,7 +127,8 @@ $(OBJ)/contract_table.c: cases/contract.toml runner/contract.py | deps-build
 $(OBJ)/contract_table.o: $(OBJ)/contract_table.c
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
--include $(patsubst %.o,%.d,$(OBJECTS) $(OBJECTS32) $(HARNESS_OBJECTS))
+-include $(patsubst %.o,%.d,$(OBJECTS) $(OBJECTS32) $(LIB_OBJECTS32) \
+	$(HARNESS_OBJECTS))
 
 # --- using ---
 

@@ -9,7 +9,7 @@
 
 struct side;
 
-#define SIDE_ROUNDS 2000 /* of a race that takes a few microseconds */
+#define SIDE_ROUNDS 1000 /* of a race that takes a few microseconds */
 
 /* side_start() - a thread that does act(arg) in each round. */
 struct side *side_start(void (*act)(void *arg), void *arg);

@@ -97,7 +97,7 @@ static void set_to_work(struct work *work)
 	wait_until_ge(&work->at_work, BODIES);
 }
 
-#define TIMES 6
+#define TIMES 4
 
 CASE(race, exit_threads, "a process with a thread in each call exits",
      .clause = "race.exit_threads", .needs = "eventfd", .flavours = RAW)
