@@ -40,6 +40,20 @@ static struct failing open_failing(size_t room, int flags)
 	return failing;
 }
 
+/*
+ * Only a loop device that does direct I/O on its file fails a read where the
+ * file has ended; else it reads zeroes.
+ */
+static void need_direct_loop(const struct failing *failing)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "/sys/block/%s/loop/dio",
+		 strrchr(failing->path, '/') + 1);
+	if (file_number(path) != 1)
+		SKIP("a loop device over tmpfs does no direct I/O here");
+}
+
 CASE(ops, error_read, "a read that the device cannot do ends with EIO",
      .clause = "ops.error.device", .needs = "own_loop own_mounts")
 {
@@ -51,6 +65,7 @@ CASE(ops, error_read, "a read that the device cannot do ends with EIO",
 	struct iocb *list[] = { &iocbs[GOOD], &iocbs[BAD], &iocbs[LAST] };
 	unsigned char *buf = io_buffer(REQUESTS * BLOCK);
 
+	need_direct_loop(&failing);
 	pattern(buf, BLOCK, SEED);
 	REQUIRE(pwrite(failing.backing, buf, BLOCK, 0) == BLOCK);
 	REQUIRE(!ftruncate(failing.backing, 2 * BLOCK));
@@ -77,6 +92,7 @@ CASE(ops, error_write, "a write for which the device has no room says so",
 	struct failing failing = open_failing(ROOM, O_DIRECT);
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
+	struct io_event *event = GUARDED(struct io_event);
 	unsigned char *buf = memset(io_buffer(ROOM), FILLER, ROOM);
 
 	prep_write(iocb, failing.fd, buf, ROOM, 0);
@@ -84,7 +100,10 @@ CASE(ops, error_write, "a write for which the device has no room says so",
 	EXPECT_COMPLETES(ctx, iocb, ROOM);
 	prep_write(iocb, failing.fd, buf, BLOCK, ROOM);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
-	EXPECT_COMPLETES(ctx, iocb, -ENOSPC);
+	ASSERT_EQ(1, aio->getevents(ctx, 1, 1, event, NULL));
+	EXPECT_EVENT(event, iocb, event->res);
+	/* the loop driver has not always known the one from the other */
+	EXPECT_TRUE(event->res == -ENOSPC || event->res == -EIO);
 	prep_write(iocb, failing.fd, buf, BLOCK, 0);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
 	EXPECT_COMPLETES(ctx, iocb, BLOCK);
@@ -100,6 +119,7 @@ CASE(ops, error_partial,
 	unsigned char *buf = io_buffer(SIZE);
 	int good;
 
+	need_direct_loop(&failing);
 	/* the last part, one in the middle, all but the first */
 	for (good = SIZE - BLOCK; good > BLOCK; good /= 2) {
 		good -= good % BLOCK;

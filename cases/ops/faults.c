@@ -108,8 +108,9 @@ CASE(ops, efault_half_write, "a write from half of nothing is short",
 	EXPECT_EQ(pattern_at(SEED, PAGE_SIZE), back[PAGE_SIZE]);
 }
 
-CASE(ops, efault_direct, "with O_DIRECT a buffer that is nowhere: EFAULT",
-     .clause = "ops.efault.unmapped", .on = ON_BLOCK, .every_device = true)
+CASE(ops, efault_direct,
+     "with O_DIRECT a buffer that is nowhere ends with an error",
+     .clause = "ops.efault.direct", .on = ON_BLOCK, .every_device = true)
 {
 	struct storage storage = open_storage(O_RDWR | O_DIRECT);
 	aio_handle ctx = new_context(1);
@@ -117,15 +118,15 @@ CASE(ops, efault_direct, "with O_DIRECT a buffer that is nowhere: EFAULT",
 
 	prep_read(iocb, storage.fd, nowhere(), PAGE_SIZE, storage.base);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
-	EXPECT_COMPLETES(ctx, iocb, -EFAULT);
+	EXPECT_COMPLETES(ctx, iocb, contract("ops.efault.direct"));
 	prep_write(iocb, storage.fd, nowhere(), PAGE_SIZE, storage.base);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
-	EXPECT_COMPLETES(ctx, iocb, -EFAULT);
+	EXPECT_COMPLETES(ctx, iocb, contract("ops.efault.direct"));
 }
 
 CASE(ops, efault_direct_half,
-     "with O_DIRECT a buffer that is half there: short, or EFAULT",
-     .clause = "ops.efault.unmapped", .on = ON_BLOCK, .every_device = true)
+     "with O_DIRECT a buffer that is half there: short, or an error",
+     .clause = "ops.efault.direct", .on = ON_BLOCK, .every_device = true)
 {
 	struct storage storage = open_storage(O_RDWR | O_DIRECT);
 	aio_handle ctx = new_context(1);
@@ -145,7 +146,7 @@ CASE(ops, efault_direct_half,
 		EXPECT_LE(PAGE_SIZE, event->res);
 		EXPECT_PATTERN(buf, (size_t)event->res, SEED);
 	} else {
-		EXPECT_EQ(-EFAULT, event->res);
+		EXPECT_EQ(contract("ops.efault.direct"), event->res);
 	}
 }
 
@@ -163,8 +164,9 @@ CASE(ops, efault_read_only, "a read into a read-only buffer ends with EFAULT",
 	expect_filler(buf, PAGE_SIZE);
 }
 
-CASE(ops, efault_read_only_direct, "so it does with O_DIRECT",
-     .clause = "ops.efault.read_only", .on = ON_BLOCK, .every_device = true)
+CASE(ops, efault_read_only_direct,
+     "with O_DIRECT a buffer that is read-only ends a read with an error",
+     .clause = "ops.efault.direct", .on = ON_BLOCK, .every_device = true)
 {
 	struct storage storage = open_storage(O_RDWR | O_DIRECT);
 	aio_handle ctx = new_context(1);
@@ -174,7 +176,7 @@ CASE(ops, efault_read_only_direct, "so it does with O_DIRECT",
 	read_only(buf, PAGE_SIZE);
 	prep_read(iocb, storage.fd, buf, PAGE_SIZE, storage.base);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
-	EXPECT_COMPLETES(ctx, iocb, -EFAULT);
+	EXPECT_COMPLETES(ctx, iocb, contract("ops.efault.direct"));
 	expect_filler(buf, PAGE_SIZE);
 }
 
