@@ -630,6 +630,7 @@ static void judge_report(struct verdict *verdict, struct report *report)
 			(unsigned int)atomic_load(&report->trace.made[call]);
 	switch (atomic_load(&report->ending)) {
 	case ENDING_FAIL:
+		verdict->unexpected = true;
 		fail_as(verdict, "expectation", "%s", report->reason);
 		return;
 	case ENDING_STAGE:

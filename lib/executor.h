@@ -49,7 +49,8 @@ struct verdict {
 	double seconds;
 	unsigned int checks;
 	unsigned int made[CALL_COUNT]; /* calls */
-	char *diagnostics;	       /* lines; may be NULL */
+	bool unexpected;   /* an expectation failed before anything else */
+	char *diagnostics; /* lines; may be NULL */
 	char *output;
 	char *kernel_log;
 };

@@ -611,6 +611,18 @@ static long submit_keeps_eventfd(aio_handle ctx, long nr, struct iocb **list)
 	return kernel->submit(ctx, nr, list);
 }
 
+/* One reference too few after a failure: the descriptor's own goes with it. */
+static long submit_closes_refused(aio_handle ctx, long nr, struct iocb **list)
+{
+	long result = kernel->submit(ctx, nr, list);
+	struct iocb *at, iocb;
+
+	if (result < 0 && get(&at, list, sizeof(at)) &&
+	    get(&iocb, at, sizeof(iocb)) && iocb.aio_fildes > STDERR_FILENO)
+		close((int)iocb.aio_fildes);
+	return result;
+}
+
 /* A request of nobody's takes memory, and a place in the ring. */
 static long submit_keeps_request(aio_handle ctx, long nr, struct iocb **list)
 {
@@ -1312,6 +1324,8 @@ const struct breakage breakages[] = {
 	  .submit = submit_keeps_file, .leaks = true },
 	{ "submit.keeps_eventfd", "never lets the eventfd go",
 	  .submit = submit_keeps_eventfd, .leaks = true },
+	{ "submit.closes_refused", "lets the file go twice when it fails",
+	  .submit = submit_closes_refused },
 	{ "submit.keeps_request", "leaves a request that nobody made",
 	  .submit = submit_keeps_request, .leaks = true },
 	{ "cancel.other_errno", "another errno", .cancel = cancel_other_errno },

@@ -16,6 +16,7 @@
 #define SHORT	   3  /* … and so many if others wait for it */
 #define NTH_MAX	   4  /* calls of a case that are broken one by one */
 #define HANGS_MAX  2  /* after which a case is believed to notice by hanging */
+#define ENOUGH	   40 /* cases, to believe that a break shows by a hang */
 #define HUNT_WIDTH 6  /* cases at once that a break meets in the second part */
 
 struct trial {
@@ -209,7 +210,8 @@ static bool is_kind(const struct verdict *verdict, const char *kind)
 /* An expectation that failed; a hang or a crash is second best. */
 static bool bitten(const struct verdict *verdict)
 {
-	return is_kind(verdict, "expectation") && verdict->checks;
+	return verdict->unexpected && verdict->checks &&
+	       verdict->outcome == OUTCOME_FAIL;
 }
 
 static bool bitten_somehow(const struct verdict *verdict)
@@ -233,14 +235,14 @@ static void note_kill(struct bite *bite, const struct item *item,
 		return;
 	if (!is_kind(verdict, "leak") && (!bite->kind || bitten(verdict))) {
 		bite->killer = (struct trial){ item->breakage, item->nth };
-		bite->kind = verdict->kind;
+		bite->kind = bitten(verdict) ? "expectation" : verdict->kind;
 		snprintf(bite->reason, sizeof(bite->reason), "%s",
 			 verdict->reason);
 	}
 	if (!notice->by ||
 	    (bitten(verdict) && strcmp(notice->kind, "expectation") != 0)) {
 		notice->by = bite;
-		notice->kind = verdict->kind;
+		notice->kind = bitten(verdict) ? "expectation" : verdict->kind;
 	}
 }
 
@@ -305,7 +307,8 @@ static void go_on(struct bite *bite)
 
 static bool noticed(const struct notice *notice)
 {
-	return notice->by && !strcmp(notice->kind, "expectation");
+	return notice->by &&
+	       (!strcmp(notice->kind, "expectation") || notice->met >= ENOUGH);
 }
 
 static void hunt_on(struct notice *notice)
