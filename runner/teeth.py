@@ -36,6 +36,7 @@ class Explained:
 
     cases: Mapping[str, str] = field(default_factory=dict)
     breaks: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -65,12 +66,15 @@ def load(path: Path) -> Explained:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise TeethError(f"{path}: {error}") from error
     for table, entries in data.items():
-        if table not in ("cases", "breaks") or not isinstance(entries, dict):
+        if table not in ("cases", "breaks", "left_out") or not isinstance(
+            entries, dict
+        ):
             raise TeethError(f"{path}: what is [{table}]?")
         for name, why in entries.items():
             if not isinstance(why, str) or len(why.split()) < 3:
                 raise TeethError(f"{path}: {name} is not explained")
-    return Explained(data.get("cases", {}), data.get("breaks", {}))
+    tables = ("cases", "breaks", "left_out")
+    return Explained(*(data.get(table, {}) for table in tables))
 
 
 def matching(name: str, explained: Mapping[str, str]) -> str | None:
@@ -174,7 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         explained = load(options.explained)
-        records = gauge(options.program, options.patterns)
+        left_out = [f"!{pattern}" for pattern in explained.left_out]
+        records = gauge(options.program, options.patterns or left_out)
     except (TeethError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
