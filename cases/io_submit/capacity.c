@@ -504,7 +504,7 @@ struct account {
 static void submit_some(aio_handle ctx, struct account *account, int null,
 			int efd)
 {
-	unsigned int nr = 1 + next_random(next_random(8) ? 8 : 100);
+	unsigned int nr = 1 + next_random(next_random(16) ? 4 : 100);
 	struct iocb iocbs[100], *list[100];
 	unsigned int i, polls[101] = { 0 }, bad = nr, done;
 	enum spoiler spoiler = next_random(SPOILERS);
@@ -561,7 +561,8 @@ CASE(io_submit, rounds,
 			account.pending = 0;
 		}
 		ASSERT_EQ(account.unreaped, ring_unread(ctx));
-		n = next_random(next_random(2) ? 8 : 200);
+		/* slower than they come, until all are taken now and then */
+		n = next_random(next_random(30) ? 6 : 1000);
 		if (n > account.unreaped)
 			n = account.unreaped;
 		reap_by((enum means)next_random(MEANS), ctx, n);

@@ -105,7 +105,12 @@ CASE(io_submit, context_foreign, "a child cannot use its parent's context",
 	child = child_fork();
 	if (!child) {
 		EXPECT_ERR(EINVAL, submit_one(ctx, iocb));
-		/* nor with a context of its own, of the same index */
+		/* nor with one of its own, of the same index, elsewhere */
+		if (!is_mapped((void *)ctx))
+			REQUIRE(mmap((void *)ctx, PAGE_SIZE, PROT_READ,
+				     MAP_PRIVATE | MAP_ANONYMOUS |
+					     MAP_FIXED_NOREPLACE,
+				     -1, 0) == (void *)ctx);
 		new_context(1);
 		EXPECT_ERR(EINVAL, submit_one(ctx, iocb));
 		child_exit(0);
