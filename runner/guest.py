@@ -19,7 +19,7 @@ from .executor import Executor, ExecutorError, Ledger, Order, Splitter, note
 from .items import Key, Record
 from .kernels import Kernel, KernelError, find
 from .machine import Hardware, Machine, MachineError
-from .machine import accelerator, qemu_version, wait_ended
+from .machine import accelerator, qemu_version, tsc_khz, wait_ended
 from .options import Options
 from .targets import Facts, Target
 from .zoo import TEMPLATES, Disk, ZooError, choose, disks, template
@@ -101,13 +101,19 @@ class Plan:
         """What the kernel is told."""
         words = list(COMMAND_LINE)
         words.append("loglevel=7" if loud else "loglevel=5")
-        if self.hardware.accelerator == "tcg":
-            words.append("tsc=reliable")
+        if self.hardware.accelerator == "tcg" and self._takes_tsc_khz():
+            words += ["tsc=reliable", f"tsc_early_khz={tsc_khz()}"]
         if not self.kernel.vouched:
             words.append("module.sig_enforce=1")
         # Without ACPI QEMU appends the devices, and nothing after -- is the kernel's.
         last = ["--", "guest"] if self.hardware.acpi else ["guest"]
         return [*words, *self.more, *last]
+
+    def _takes_tsc_khz(self) -> bool:
+        """Since 5.11. An older kernel is better off with another clock."""
+        found = re.match(r"(\d+)\.(\d+)", self.kernel.release)
+        version = (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+        return version >= (5, 11) and tsc_khz() > 0
 
     def content(self) -> dict[str, bytes]:
         """What else the guest holds: the program for 32-bit callers, which lies beside
