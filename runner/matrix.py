@@ -216,6 +216,7 @@ def default_guests() -> int:
 
 def _run_one(what: str, options: Options, patterns: Sequence[str]) -> Line:
     command = [
+        *("setpriv", "--pdeathsig", "TERM"),
         *(sys.executable, str(ROOT / "runner/aioabi"), "run", "--kernel", what),
         *options.argv(leave=("--kernel", "--select")),
         *patterns,
