@@ -86,7 +86,7 @@ class Order:
 
     Likely is what noticed other mutants of the same function, then what runs
     that function when it is known, then what noticed any; among equals the
-    quickest.
+    quickest. What only 32-bit programs call is for them, the rest is not.
     """
 
     def __init__(
@@ -119,6 +119,7 @@ class Order:
             return (
                 0 if key.id in first else 1,
                 -here[key.id],
+                (key.flavour == "compat32") != where.startswith("compat"),
                 0 if runs else 1,
                 -min(everywhere[key.id], 3),
                 self._times[key],
