@@ -15,6 +15,8 @@ DEPS_RUN   := python3 python3-pytest python3-click python3-rich
 # QEMU, and what makes the file systems and orders the modules of its guests
 DEPS_VM    := qemu-system-x86 kmod zstd e2fsprogs xfsprogs btrfs-progs \
 	      f2fs-tools debian-archive-keyring
+# what a kernel is built with, and what shows how much of it ran
+DEPS_LAB   := bc bison flex libelf-dev libssl-dev ccache patch lcov xz-utils
 DEPS_CHECK := clang clang-format clang-tidy cppcheck flake8 mypy black \
 	      python3-jsonschema
 
@@ -58,8 +60,8 @@ HARNESS_OBJECTS := $(patsubst %.c,$(OBJ)/%.o,$(wildcard lib/tests/*.c)) \
 
 AIOABI := $(PYTHON) runner/aioabi
 
-.PHONY: all help run matrix teeth check bench new build format lint clean deps \
-	deps-build deps-run deps-vm deps-check
+.PHONY: all help run matrix teeth lab check bench new build format lint clean deps \
+	deps-build deps-run deps-vm deps-lab deps-check
 
 all: build
 
@@ -143,6 +145,13 @@ teeth: build ## break the calls under each case: which notice nothing?
 matrix: deps-vm build ## run the suite on kernels in VMs: KERNELS="debian:6.1 …"
 	@$(AIOABI) matrix $(KERNELS) $(ARGS)
 
+lab: deps-lab build ## break kernels: coverage, old bugs, mutants (ARGS="--sample 100")
+	@status=0; \
+	$(AIOABI) coverage || status=$$?; \
+	$(AIOABI) old-bugs || status=$$?; \
+	$(AIOABI) mutants $(ARGS) || status=$$?; \
+	exit $$status
+
 bench: deps-run build $(HARNESS) ## what the harness costs
 	@$(PYTHON) -m runner.bench
 
@@ -204,6 +213,8 @@ deps-run: deps-build
 	$(call install,$(DEPS_RUN))
 deps-vm: deps-run
 	$(call install,$(DEPS_VM))
+deps-lab: deps-vm
+	$(call install,$(DEPS_LAB))
 deps-check: deps-run
 	$(call install,$(DEPS_CHECK))
 

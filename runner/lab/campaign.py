@@ -245,8 +245,12 @@ def describe(record: Record) -> str:
 
 
 def suite_digest(program: Path) -> str:
-    """Return a name for the suite as it is built."""
-    return hashlib.sha256(program.read_bytes()).hexdigest()[:16]
+    """Return a name for the suite as it is built, for 32 bits, too."""
+    digest = hashlib.sha256(program.read_bytes())
+    narrow = program.with_name(f"{program.name}32")
+    if narrow.exists():
+        digest.update(narrow.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def baseline(bench: Bench, kernel: Path, name: str, suite: str, say: Say) -> Baseline:
