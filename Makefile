@@ -172,11 +172,14 @@ check: deps-check ## the project's own tests
 	$(PYTHON) -m pytest -q runner/tests
 	$(AIOABI) run
 
+# it does not see through process_vm_readv(2), by which the sabotage reads
+BLIND := negativeIndex ctuuninitvar identicalConditionAfterEarlyExit
+
 lint: deps-check ## format and lint checks
 	@clang-format --dry-run -Werror $(C_SOURCES)
 	@cppcheck --quiet --error-exitcode=1 --inline-suppr \
 		--enable=warning,portability --suppress=comparePointers \
-		-D_GNU_SOURCE -Ilib lib
+		$(BLIND:%=--suppress=%:lib/sabotage.c) -D_GNU_SOURCE -Ilib lib
 	@black --quiet --check $(PYTHON_SOURCES)
 	@flake8 $(PYTHON_SOURCES)
 	@mypy $(filter-out runner/aioabi %_test.py runner/tests/% \
