@@ -265,6 +265,8 @@ class CaseSession:
                     if record.get("fails") is True:
                         self.guilt.append(text)
                     screen.note(text)
+                elif record["type"] == "device":
+                    writer.learn(record)
                 elif record["type"] == "end":
                     end = record
                 elif record["type"] == "outcome":

@@ -116,6 +116,14 @@ class RunWriter:
             data = data[os.write(self._file, data) :]
         os.fdatasync(self._file)
 
+    def learn(self, device: Record) -> None:
+        """Keep what a record says of a device that was made while the run went on."""
+        known = [d for d in self.facts.get("devices") or () if isinstance(d, dict)]
+        for entry in known:
+            if entry.get("name") == device.get("name"):
+                entry.update({k: v for k, v in device.items() if k != "type"})
+        self.save()
+
     def save(self) -> None:
         """Write run.json as a whole, or not at all."""
         save_facts(self.folder, self.facts)

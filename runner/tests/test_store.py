@@ -205,3 +205,15 @@ def test_items_of_a_case() -> None:
     assert names("any", True) == ["nvme", "scsi", "ext4"]
     assert names("file", True) == ["ext4"]
     assert names("file", False) == ["nvme"]
+
+
+def test_limits_that_are_known_late(tmp_path: Path) -> None:
+    """What a record says of a device is in run.json, though it came in the middle."""
+    devices = [{"name": "nvme", "path": "zoo:nvme", "default": False}]
+    writer = begin(Store(tmp_path), devices=devices)
+    writer.learn({"type": "device", "name": "nvme", "path": "/dev/nvme0n1", "size": 1})
+    writer.learn({"type": "device", "name": "other"})
+    run = Run.load(writer.finish("finished").folder)
+    assert run.facts["devices"] == [
+        {"name": "nvme", "path": "/dev/nvme0n1", "default": False, "size": 1}
+    ]
