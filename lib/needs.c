@@ -221,6 +221,17 @@ NEED(aio_sysctls, "fs.aio-nr and fs.aio-max-nr")
 	return made(open("/proc/sys/fs/aio-nr", O_RDONLY | O_CLOEXEC));
 }
 
+NEED(kernel32, "a kernel for 32-bit machines")
+{
+	struct utsname name;
+
+	if (sizeof(long) > 4)
+		return "this program is for 64 bits";
+	if (uname(&name))
+		return strerror(errno);
+	return strstr(name.machine, "64") ? "the kernel is for 64 bits" : NULL;
+}
+
 NEED(wide_long, "a long of 64 bits")
 {
 	return sizeof(long) < 8 ? "it has 32" : NULL;

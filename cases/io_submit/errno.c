@@ -617,6 +617,29 @@ CASE(io_submit, nbytes_negative, "aio_nbytes negative as ssize_t is EINVAL",
 	EXPECT_EQ(0, ring_of(ctx)->tail);
 }
 
+CASE(io_submit, wide_fields,
+     "a buffer or a length over 32 bits is EINVAL where there are no more",
+     .clause = "io_submit.einval.buf_32bit", .needs = "kernel32")
+{
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb;
+	int ends[2], bit;
+
+	open_pipe(ends, 0);
+	for (bit = 32; bit < 64; bit++) {
+		ROUND("bit %d", bit);
+		iocb = new_write(ends[1]);
+		iocb->aio_buf |= (uint64_t)1 << bit;
+		EXPECT_ERR(EINVAL, submit_one(ctx, iocb));
+		EXPECT_EQ(KEY_BEFORE, iocb->aio_key);
+		iocb = new_write(ends[1]);
+		iocb->aio_nbytes |= (uint64_t)1 << bit;
+		EXPECT_ERR(EINVAL, submit_one(ctx, iocb));
+		EXPECT_EQ(KEY_BEFORE, iocb->aio_key);
+	}
+	EXPECT_EQ(0, ring_of(ctx)->tail);
+}
+
 CASE(io_submit, nbytes_most, "aio_nbytes of SSIZE_MAX is cut, not refused",
      .clause = "io_submit.nbytes_max")
 {
