@@ -7,10 +7,11 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runner import ROOT, guest, kernels, machine, zoo
+from runner import ROOT, guest, initramfs, kernels, machine, zoo
 from runner.executor import ExecutorError, Order
 from runner.guest import GuestExecutor, Plan, hardware_for, headline
 from runner.items import Key
@@ -141,7 +142,7 @@ def drive_(monkeypatch, tmp_path):
     """Drive cases of these names through guests; gives records and the machines."""
     monkeypatch.setattr(guest, "Machine", FakeMachine)
     monkeypatch.setattr(guest, "SILENCE", 0.3)
-    monkeypatch.setattr(guest.initramfs, "stripped", lambda path: b"")
+    monkeypatch.setattr(initramfs, "stripped", lambda path: b"")
     monkeypatch.setattr(FakeMachine, "boots", [])
     monkeypatch.setattr(FakeMachine, "bad_boots", 0)
 
@@ -343,6 +344,7 @@ def test_the_machine_follows_from_the_configuration(config, modules, kind, wire)
 def test_a_machine_that_worked_is_remembered(tmp_path, monkeypatch):
     monkeypatch.setenv("AIOABI_CACHE", str(tmp_path))
     hardware, otherwise = hardware_for(KERNEL)
+    assert otherwise
     assert (hardware.kind, otherwise.kind) == ("q35", "microvm")
     guest.remember(KERNEL, otherwise)
     assert hardware_for(KERNEL) == (Hardware("microvm", wire=otherwise.wire), None)
@@ -445,7 +447,9 @@ def test_real_machine_that_is_killed_or_stopped(monkeypatch, number):
     monkeypatch.setattr(guest, "SILENCE_BOOTS", 0.5)
     options = {"kernel": some_kernel(), "program": str(HARNESS), "devices": "virtio"}
     executor = guest.VmTarget(Options(options)).executor(60)
-    struck, records = [], []
+    assert isinstance(executor, GuestExecutor)
+    struck: list[int] = []
+    records: list[dict[str, Any]] = []
     try:
         executor.start()
         executor.send([Order(0, Key("lethal.long", "raw", "virtio"))])
@@ -454,6 +458,7 @@ def test_real_machine_that_is_killed_or_stopped(monkeypatch, number):
             records += batch
             running = any(r["type"] == "start" and r["seq"] == 0 for r in records)
             if running and "lethal.passes" in str(outcomes(records)) and not struck:
+                assert executor.machine
                 struck.append(executor.machine.process_id)
                 os.kill(struck[0], number)
     finally:

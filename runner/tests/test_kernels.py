@@ -7,6 +7,7 @@ import multiprocessing
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,8 @@ def test_versions_are_ordered_as_dpkg_orders_them():
 
 def package(name, version, suite="trixie", depends="kmod", sha256="5a", **more):
     uri = f"file:///pool/main/l/linux-signed-amd64/{name}_{version}_amd64.deb"
-    fields = {"uri": uri, "size": 100} | more
-    return Package(name, version, suite, sha256=sha256, depends=depends, **fields)
+    made = Package(name, version, suite, uri, 100, sha256, depends)
+    return replace(made, **more)
 
 
 PACKAGES = [
@@ -64,6 +65,13 @@ PACKAGES = [
 ]
 
 
+def chosen(what):
+    """The offer that `what` means."""
+    offer = kernels.choose(what, kernels.offers(PACKAGES))
+    assert offer
+    return offer
+
+
 def test_one_offer_a_release():
     found = kernels.offers(PACKAGES)
     assert [offer.release for offer in found] == [
@@ -81,14 +89,14 @@ def test_one_offer_a_release():
 
 
 def test_a_split_kernel_is_all_of_its_packages():
-    offer = kernels.choose("7.2", kernels.offers(PACKAGES))
+    offer = chosen("7.2")
     kinds = [part.name.split("-")[1] for part in offer.packages]
     assert kinds == ["binary", "modules", "base"]
     assert offer.vouched
 
 
 def test_modules_that_the_index_lost_come_from_the_pool_and_are_not_vouched_for():
-    offer = kernels.choose("7.1", kernels.offers(PACKAGES))
+    offer = chosen("7.1")
     modules = offer.packages[1]
     assert modules.uri == (
         "file:///pool/main/l/linux/linux-modules-7.1.13+deb13-amd64_7.1.13-1_amd64.deb"
@@ -113,7 +121,7 @@ def test_modules_that_the_index_lost_come_from_the_pool_and_are_not_vouched_for(
     ],
 )
 def test_choosing(what, release):
-    assert kernels.choose(what, kernels.offers(PACKAGES)).release == release
+    assert chosen(what).release == release
 
 
 @pytest.mark.parametrize("what", ["6.1", "6.12.1", "6.12.10", "4.19", "nonsense"])
@@ -350,7 +358,7 @@ def test_a_kernel_is_fetched_once(offer, tmp_path):
     assert kernel.release == "6.99-amd64"
     assert kernel.boot.name == "vmlinux"
     assert kernel.has("PCI")
-    assert (kernel.modules / "brd.ko").exists()
+    assert kernel.modules and (kernel.modules / "brd.ko").exists()
     kernel.check()
     (tmp_path / "kernel.deb").unlink()
     assert kernels.fetch(offer, Archive(), quiet) == kernel
@@ -361,7 +369,7 @@ def test_a_kernel_is_fetched_once(offer, tmp_path):
 
 
 def _fetch(offer, queue):
-    told = []
+    told: list[str] = []
     kernels.fetch(offer, Archive(), told.append)
     queue.put(len(told))
 
