@@ -2,6 +2,7 @@
 #include "slope.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/membarrier.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +16,12 @@
 #define GRACE_PERIODS 40 /* in which what is freed later is freed */
 #define FILE_TEXT     (256 * 1024)
 
-/* The smallest per-CPU allocation of a context; a page may be a coincidence. */
-#define PERCPU_LEAST 4
-#define PERCPU_SLACK 1
+/*
+ * Per-CPU memory goes by a few bytes each time, and first into pages that are
+ * there already: only many times show in its pages.
+ */
+#define PERCPU_TIMES 16000
+#define PERCPU_PAGES 3
 
 /* Caches that AIO allocates from; the general ones by their sizes. */
 static const char *const caches[] = {
@@ -108,7 +112,7 @@ static long limit(size_t counter, unsigned int times)
 {
 	if (counter != PERCPU)
 		return times / 2;
-	return (long)(times * PERCPU_LEAST / PAGE_SIZE / 2) + PERCPU_SLACK;
+	return times < PERCPU_TIMES ? LONG_MAX : PERCPU_PAGES;
 }
 
 static long growth(const struct counts *before, const struct counts *after,

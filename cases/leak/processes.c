@@ -42,14 +42,14 @@ static void make_contexts(unsigned int n)
 
 static void contexts_of_exit(unsigned int times)
 {
-	in_children(make_contexts, times, 1000);
+	in_children(make_contexts, times, 250);
 }
 
 CASE(leak, exit_contexts, "contexts left to exit leave nothing behind",
      .clause = "leak.exit", .needs = "slab_counts", .serial = true,
-     .flavours = RAW, .quota = 8192, .time_limit = 60)
+     .flavours = RAW, .quota = 2000, .time_limit = 60)
 {
-	EXPECT_NO_LEAK(contexts_of_exit, 8000);
+	EXPECT_NO_LEAK(contexts_of_exit, 2000);
 }
 
 /* The last table of so many has place for 64, after ones of 4 and of 16. */

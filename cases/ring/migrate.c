@@ -7,11 +7,14 @@
  * that; between memory nodes each page can be moved for certain.
  */
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "case.h"
+#include "slope.h"
 
+#define SPREAD	    100 /* pages between a ring and the next */
 #define RINGS	    96
 #define PIECE	    7
 #define COMPACTIONS 4
@@ -40,15 +43,27 @@ struct rings {
 	uint64_t frame[RINGS];
 };
 
+/*
+ * Far from each other in physical memory, with much that is free between them:
+ * compaction finds pages to move, and places to move them to.
+ */
 static struct rings *make_rings(void)
 {
+	size_t size = RINGS * SPREAD * PAGE_SIZE;
 	static struct rings rings;
 	unsigned int i;
+	char *between;
 
+	between = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(between != MAP_FAILED);
+	madvise(between, size, MADV_NOHUGEPAGE);
 	for (i = 0; i < RINGS; i++) {
+		memset(between + i * SPREAD * PAGE_SIZE, 1, SPREAD * PAGE_SIZE);
 		rings.ctx[i] = new_context(1);
 		rings.frame[i] = frame_of(rings.ctx[i]);
 	}
+	REQUIRE(!munmap(between, size));
 	return &rings;
 }
 
@@ -195,6 +210,38 @@ CASE(ring, migrate_teardown,
 	thread_join(thread);
 	EXPECT_EQ(0, maps_named("/[aio]"));
 	EXPECT_WORKS(new_context(1), 1);
+}
+
+#define MOVES	400
+#define BATCHES 40 /* of rings, at most: then the kernel does not move them */
+
+/* Rings that are moved until so many were, a process for each batch. */
+static void move_many(unsigned int times)
+{
+	atomic_uint *done = shared_memory(sizeof(*done));
+	unsigned int i;
+	pid_t pid;
+
+	for (i = 0; i < BATCHES && atomic_load(done) < times; i++) {
+		pid = child_fork();
+		if (!pid) {
+			struct rings *rings = make_rings();
+
+			compact();
+			atomic_fetch_add(done, moved(rings));
+			child_exit(0);
+		}
+		EXPECT_CHILD_OK(pid);
+	}
+	if (atomic_load(done) < times)
+		SKIP("only %u pages were moved", atomic_load(done));
+}
+
+CASE(ring, migrate_leak, "rings that were moved leave no page behind",
+     .clause = "ring.migrate.teardown", .needs = "compaction slab_counts",
+     .serial = true, .flavours = RAW, .time_limit = 60)
+{
+	EXPECT_NO_LEAK(move_many, MOVES);
 }
 
 /* What move_pages(2) says of each page of the ring: its node, or an error. */
