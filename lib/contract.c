@@ -98,14 +98,16 @@ bool contract_lookup(const char *id, long *value)
 	return true;
 }
 
-const char *contract_known(const char *case_id)
+const char *contract_known(const char *case_id, const char *device)
 {
+	const struct contract_known *known = contract_known_failures;
 	unsigned int i;
 
 	learn_kernel();
-	for (i = 0; i < contract_known_count; i++)
-		if (!strcmp(contract_known_failures[i].id, case_id) &&
-		    !strcmp(contract_known_failures[i].release, kernel.release))
-			return contract_known_failures[i].reason;
+	for (i = 0; i < contract_known_count; i++, known++)
+		if (!strcmp(known->id, case_id) &&
+		    (!*known->device || !strcmp(known->device, device)) &&
+		    !strcmp(known->release, kernel.release))
+			return known->reason;
 	return NULL;
 }

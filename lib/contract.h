@@ -37,6 +37,7 @@ struct contract_clause {
 /* A failure that is expected of one release, as uname -r says. */
 struct contract_known {
 	const char *id;
+	const char *device; /* its name in the records; empty: any */
 	const char *release;
 	const char *reason;
 };
@@ -61,8 +62,11 @@ bool contract_applies(const struct contract_clause *clause);
  */
 bool contract_lookup(const char *id, long *value);
 
-/* contract_known() - why a case fails on the kernel; NULL if it should not. */
-const char *contract_known(const char *case_id);
+/*
+ * contract_known() - why a case fails on the kernel and this device; NULL if it
+ * should not.
+ */
+const char *contract_known(const char *case_id, const char *device);
 
 /*
  * contract_set_kernel() - judge by this kernel instead of the running one:

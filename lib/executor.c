@@ -698,7 +698,7 @@ static void judge_kernel_log(struct verdict *verdict, const struct slot *slot)
 
 static void judge_known(struct verdict *verdict, const struct item *item)
 {
-	const char *known = contract_known(item->c->id);
+	const char *known = contract_known(item->c->id, item->device->name);
 
 	if (!known)
 		return;

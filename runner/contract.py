@@ -151,6 +151,7 @@ class Known:
     releases: tuple[str, ...]
     reason: str
     reference: str
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -303,17 +304,18 @@ class _Reader:
         known = []
         for i, table in enumerate(raw):
             where = f"known[{i}]"
-            self.keys(where, table, "case releases reason reference")
+            self.keys(where, table, "case device releases reason reference")
             known.append(
                 Known(
                     case=self.text(where, table, "case", must=True),
+                    device=self.text(where, table, "device"),
                     releases=self.texts(where, table, "releases"),
                     reason=self.text(where, table, "reason", must=True),
                     reference=self.text(where, table, "reference", must=True),
                 )
             )
-        pairs = [(k.case, release) for k in known for release in k.releases]
-        for case, release in sorted({p for p in pairs if pairs.count(p) > 1}):
+        all_ = [(k.case, k.device, r) for k in known for r in k.releases]
+        for case, _, release in sorted({k for k in all_ if all_.count(k) > 1}):
             self.fault("known", f"{case} twice for {release}")
         return tuple(known)
 
@@ -409,7 +411,7 @@ def to_c(contract: Contract) -> str:
             f"\t  {len(clause.values)}, {f'values_{n}' if clause.values else 0} }},",
         ]
     known = sorted(
-        (k.case, release, f"{k.reason} ({k.reference})")
+        (k.case, k.device, release, f"{k.reason} ({k.reference})")
         for k in contract.known
         for release in k.releases
     )
@@ -419,7 +421,7 @@ def to_c(contract: Contract) -> str:
         # C has no empty arrays: one entry more that nobody counts
         "const struct contract_known contract_known_failures[] = {",
         *("\t{ " + ", ".join(map(_c_string, entry)) + " }," for entry in known),
-        "\t{ 0, 0, 0 },",
+        "\t{ 0, 0, 0, 0 },",
         "};",
         f"const unsigned int contract_known_count = {len(known)};",
         "",

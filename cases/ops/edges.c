@@ -343,6 +343,39 @@ CASE(ops, direct_buffer_aligned_to_dma,
 	}
 }
 
+CASE(ops, direct_buffer_aligned_to_dma_write,
+     "what is written from such a buffer is what stands in it",
+     .clause = "ops.direct.unaligned_buffer_dma", .on = ON_BLOCK,
+     .every_device = true)
+{
+	struct storage storage = open_storage(O_RDWR | O_DIRECT);
+	bool checked = contract("ops.direct.unaligned_buffer_dma");
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct io_event *event = GUARDED(struct io_event);
+	unsigned char *buf = filled_buffer(2 * LEN), *back;
+	unsigned int beside;
+
+	if (!storage.dma_alignment)
+		SKIP("the kernel does not say what the device asks for");
+	for (beside = 1; beside < storage.block; beside *= 2) {
+		put_pattern(&storage, LEN, storage.base, SEED);
+		pattern(buf + beside, LEN, SEED + beside);
+		prep_write(iocb, storage.fd, buf + beside, LEN, storage.base);
+		ASSERT_EQ(1, submit_one(ctx, iocb));
+		ASSERT_EQ(1, aio->getevents(ctx, 1, 1, event, NULL));
+		if (beside >= storage.dma_alignment)
+			EXPECT_EVENT(event, iocb, LEN);
+		else if (checked)
+			EXPECT_EVENT(event, iocb, -EINVAL);
+		back = get(&storage, LEN, storage.base);
+		if (event->res == LEN)
+			EXPECT_PATTERN(back, LEN, SEED + beside);
+		else if (checked)
+			EXPECT_PATTERN(back, LEN, SEED);
+	}
+}
+
 static void expect_smallest(unsigned int block)
 {
 	int fd = keep(open(own_loop(1024 * 1024, block),

@@ -28,7 +28,9 @@ int main(void)
 				printf(" %ld", value);
 			puts("");
 		}
-		known = contract_known("ring.part_stays");
+		known = contract_known("ring.part_stays", "zram");
+		printf("known_on_zram %s\n", known ? known : "-");
+		known = contract_known("ring.part_stays", "loop");
 		printf("known %s\n", known ? known : "-");
 		if (contract_find("io_setup") || contract_find("") ||
 		    contract_lookup("io_setup.no", &value))

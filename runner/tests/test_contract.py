@@ -47,6 +47,13 @@ case = "ring.part_stays"
 releases = ["6.18.44-fc", "6.18.45-fc"]
 reason = "it was moved"
 reference = "3adf7ae18bf4"
+
+[[known]]
+case = "ring.part_stays"
+device = "zram"
+releases = ["6.18.46-fc"]
+reason = "there it was not"
+reference = "3adf7ae18bf5"
 """
 
 LISTING = {
@@ -220,6 +227,12 @@ def test_a_known_failure_is_of_its_release_only(program):
     assert said == ["it was moved (3adf7ae18bf4)", "-", "it was moved (3adf7ae18bf4)"]
 
 
+def test_a_known_failure_is_of_its_device_only(program):
+    (answer,) = ask(program, ("6.18.46-fc", "#1"))
+    assert answer["known"] == ["-"]
+    assert " ".join(answer["known_on_zram"]) == "there it was not (3adf7ae18bf5)"
+
+
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_c_and_python_agree_on_the_whole_catalogue(tmp_path, compiler):
     clauses = contract.load().clauses
@@ -234,7 +247,7 @@ def test_c_and_python_agree_on_the_whole_catalogue(tmp_path, compiler):
     asked = sorted(kernels)
     answers = ask(program, *((f"{a}.{b}.{c}", "") for a, b, c in asked))
     for kernel, answer in zip(asked, answers, strict=True):
-        assert set(answer) == {*clauses, "known"}
+        assert set(answer) == {*clauses, "known", "known_on_zram"}
         for clause in clauses.values():
             applies, *value = answer[clause.id]
             holds = contract.holds(clause.since, clause.until, kernel)
