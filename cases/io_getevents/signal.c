@@ -248,7 +248,7 @@ static pid_t child_waits(long *result)
 	struct io_event event;
 
 	if (child) {
-		STAGE_TRUE(wait_asleep_reaping(child, NULL));
+		ASSERT_TRUE(wait_asleep_reaping(child, NULL));
 		return child;
 	}
 	*result = aio->getevents(new_context(1), 1, 1, &event, NULL);
@@ -319,7 +319,7 @@ CASE(io_getevents, signal_kill_threads,
 		ctx = new_context(WAITERS);
 		for (i = 0; i < WAITERS; i++) {
 			waiter = waiter_run(ctx, i + 1, WAITERS, events, NULL);
-			STAGE_TRUE(waiter_asleep(waiter));
+			ASSERT_TRUE(waiter_asleep(waiter));
 		}
 		child_exit(0);
 	}
