@@ -2,6 +2,7 @@
 """The commands about kernels: `aioabi kernels`, `aioabi matrix`."""
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -127,6 +128,13 @@ class Line:
         return Counter(outcome.outcome for outcome in outcomes.values())
 
     @property
+    def ending(self) -> str:
+        """How a run ended that left no results."""
+        if self.status < 0:
+            return f"the run was killed by {signal.Signals(-self.status).name}"
+        return f"nothing ran (status {self.status})"
+
+    @property
     def boot(self) -> float:
         """Seconds of the last boot that came up."""
         for record in self.run.records() if self.run else ():
@@ -246,7 +254,7 @@ def _report(line: Line, verbose: bool) -> None:
         for word in reversed(OUTCOMES)
         if line.counts[word]
     )
-    click.echo(f"{line.what:32} {line.seconds:6.1f} s  {counts or 'nothing ran'}")
+    click.echo(f"{line.what:32} {line.seconds:6.1f} s  {counts or line.ending}")
     if verbose or not line.run:
         click.echo(line.output)
         return
@@ -264,7 +272,7 @@ def _table(lines: Sequence[Line]) -> Table:
         left = name in ("kernel", "release")
         table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for line in lines:
-        release = line.run.release if line.run else "nothing ran"
+        release = line.run.release if line.run else line.ending
         table.add_row(
             line.what,
             release,
