@@ -16,6 +16,7 @@
 
 #define SPREAD	    100 /* pages between a ring and the next */
 #define RINGS	    96
+#define ATTEMPTS    8 /* to have one moved */
 #define PIECE	    7
 #define COMPACTIONS 4
 #define NODE_ROUNDS 40
@@ -85,9 +86,8 @@ static void compact(void)
 	close(fd);
 }
 
-CASE(ring, migrate_idle, "a ring that is moved keeps every byte",
-     .clause = "ring.migrate.idle", .needs = "compaction", .serial = true,
-     .time_limit = 60)
+/* Rings that hold some, before and after; gives how many were moved. */
+static unsigned int move_idle(void)
 {
 	struct io_event *events = GUARDED_ARRAY(struct io_event, PIECE);
 	char *bytes = guarded(RINGS * PAGE_SIZE);
@@ -109,7 +109,18 @@ CASE(ring, migrate_idle, "a ring that is moved keeps every byte",
 		EXPECT_NUMBERED(events, PIECE, i);
 		EXPECT_WORKS(rings->ctx[i], i);
 	}
-	if (!moved(rings))
+	return moved(rings);
+}
+
+CASE(ring, migrate_idle, "a ring that is moved keeps every byte",
+     .clause = "ring.migrate.idle", .needs = "compaction", .serial = true,
+     .time_limit = 60, .quota = ATTEMPTS * RINGS)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < ATTEMPTS && !n; i++)
+		n = move_idle();
+	if (!n)
 		SKIP("the kernel had no reason to move a page");
 }
 
