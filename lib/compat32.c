@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "journal.h"
+#include "needs.h"
 #include "run_case.h"
 
 #define ABOVE_ALL 100 /* a descriptor that nothing is moved to */
@@ -44,9 +45,10 @@ void compat32_run(const struct surroundings *around, const char *name,
 	char numbers[300];
 
 	snprintf(numbers, sizeof(numbers),
-		 "%d %d %u %u %ld %d %" PRIu64 " %u %u %u %u", report,
+		 "%d %d %u %u %ld %d %d %" PRIu64 " %u %u %u %u", report,
 		 journal ? STDERR_FILENO + 1 : -1, around->slot, around->slots,
-		 around->aio_nr_at_start, device->is_block, device->size,
+		 around->aio_nr_at_start, machine_is_ours, device->is_block,
+		 device->size,
 		 device->logical_block, device->physical_block,
 		 device->dma_alignment, device->max_sectors_kb);
 	if (journal)

@@ -37,15 +37,16 @@ static void bad(const char *what)
 static void take_numbers(const char *numbers, struct surroundings *around,
 			 struct device *device)
 {
-	int report, journal, is_block;
+	int report, journal, ours, is_block;
 	void *map;
 
-	if (sscanf(numbers, "%d %d %u %u %ld %d %" SCNu64 " %u %u %u %u",
+	if (sscanf(numbers, "%d %d %u %u %ld %d %d %" SCNu64 " %u %u %u %u",
 		   &report, &journal, &around->slot, &around->slots,
-		   &around->aio_nr_at_start, &is_block, &device->size,
+		   &around->aio_nr_at_start, &ours, &is_block, &device->size,
 		   &device->logical_block, &device->physical_block,
-		   &device->dma_alignment, &device->max_sectors_kb) != 11)
+		   &device->dma_alignment, &device->max_sectors_kb) != 12)
 		bad("not the numbers of an item");
+	machine_is_ours = ours;
 	device->is_block = is_block;
 	if (journal >= 0)
 		journal_adopt(journal);

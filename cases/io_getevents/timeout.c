@@ -440,7 +440,7 @@ static void expect_unmoved_by(time_t seconds)
 CASE(io_getevents, timeout_clock_step,
      "setting the real-time clock neither shortens nor lengthens the wait",
      .clause = "io_getevents.timeout.clock_step",
-     .needs = "guest root task_syscall", .flavours = RAW | LIBAIO | PGETEVENTS,
+     .needs = "ours root task_syscall", .flavours = RAW | LIBAIO | PGETEVENTS,
      .serial = true)
 {
 	expect_unmoved_by(3600);
