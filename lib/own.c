@@ -117,8 +117,10 @@ const char *own_loop(uint64_t size, unsigned int block)
 
 	if (fd < 0)
 		end_broken(__FILE__, __LINE__, "%s", why);
-	keep(fd);
 	REQUIRE(!ioctl(fd, LOOP_SET_BLOCK_SIZE, (unsigned long)block));
+	/* without CONFIG_BLK_DEV_WRITE_MOUNTED a writer keeps it unmounted */
+	keep(open(path, O_RDONLY | O_CLOEXEC));
+	close(fd);
 	return strdup(path);
 }
 
