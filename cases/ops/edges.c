@@ -309,6 +309,20 @@ CASE(ops, direct_buffer_aligned_to_block,
 	expect_filler(buf, 2 * LEN);
 }
 
+/*
+ * zram takes every segment for a whole page (is_partial_io() in its driver) and
+ * asks for no alignment that would make it one: since 6.0 it reads over what
+ * lies before such a buffer, and writes that in its place. AIO has no part in
+ * it, and there is no release without it to expect better of.
+ */
+static void skip_unsaid_alignment(const struct storage *storage)
+{
+	if (!storage->dma_alignment)
+		SKIP("the kernel does not say what the device asks for");
+	if (!strncmp(storage->path, "/dev/zram", 9))
+		SKIP("zram asks for less alignment than it needs");
+}
+
 CASE(ops, direct_buffer_aligned_to_dma,
      "a buffer need be aligned to what the device's DMA asks for, no more",
      .clause = "ops.direct.unaligned_buffer_dma", .on = ON_BLOCK,
@@ -322,8 +336,7 @@ CASE(ops, direct_buffer_aligned_to_dma,
 	unsigned char *buf = io_buffer(2 * LEN);
 	unsigned int beside;
 
-	if (!storage.dma_alignment)
-		SKIP("the kernel does not say what the device asks for");
+	skip_unsaid_alignment(&storage);
 	put_pattern(&storage, LEN, storage.base, SEED);
 	for (beside = 1; beside < storage.block; beside *= 2) {
 		memset(buf, FILLER, 2 * LEN);
@@ -356,8 +369,7 @@ CASE(ops, direct_buffer_aligned_to_dma_write,
 	unsigned char *buf = filled_buffer(2 * LEN), *back;
 	unsigned int beside;
 
-	if (!storage.dma_alignment)
-		SKIP("the kernel does not say what the device asks for");
+	skip_unsaid_alignment(&storage);
 	for (beside = 1; beside < storage.block; beside *= 2) {
 		put_pattern(&storage, LEN, storage.base, SEED);
 		pattern(buf + beside, LEN, SEED + beside);
