@@ -582,7 +582,7 @@ CASE(io_submit, rounds,
 
 #define HAMMERERS     4
 #define HAMMERINGS    3000
-#define DEVICE_ROUNDS 100
+#define DEVICE_ROUNDS 40
 
 struct hammerer {
 	aio_handle ctx;
