@@ -48,8 +48,7 @@ void compat32_run(const struct surroundings *around, const char *name,
 		 "%d %d %u %u %ld %d %d %" PRIu64 " %u %u %u %u", report,
 		 journal ? STDERR_FILENO + 1 : -1, around->slot, around->slots,
 		 around->aio_nr_at_start, machine_is_ours, device->is_block,
-		 device->size,
-		 device->logical_block, device->physical_block,
+		 device->size, device->logical_block, device->physical_block,
 		 device->dma_alignment, device->max_sectors_kb);
 	if (journal)
 		fcntl(STDERR_FILENO + 1, F_SETFD, 0);
