@@ -17,9 +17,11 @@ from . import ROOT
 from .items import OUTCOMES, Outcome, Pattern, select
 from .lab.cli import coverage, lab, mutants, old_bugs
 from .matrix import kernels_command, matrix_command
-from .options import Options, click_options, default_results
+from .options import Options, click_options
 from .progress import STYLES
-from .store import Index, Run, Store, StoreError
+from .reports.cli import COMMANDS, RESULTS, Failure, open_store
+from .reports.sides import is_release
+from .store import Index, Run, StoreError
 from .summary import Summary, details
 
 ABOUT_RUN = """Run cases, and keep what they showed.
@@ -33,18 +35,6 @@ Options after `--` go to pytest: `aioabi run io_cancel -- -x --junitxml=out.xml`
 Exit status: 0 all as the contract says; 1 a case failed, was lost or is fixed;
 2 the run could not be done, or something of the suite is broken.
 """
-RESULTS = click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where runs are kept (default: $AIOABI_RESULTS, else results/).",
-)
-
-
-class Failure(click.ClickException):
-    """What was asked for cannot be done."""
-
-    exit_code = 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -97,13 +87,26 @@ def run(
 
 
 @cli.command("list")
+@click.argument("kernel", default="")
 @RESULTS
-@click.option("-n", "limit", type=click.IntRange(min=1), default=20, metavar="N")
-def list_(results: Optional[Path], limit: int) -> None:
-    """List the runs that are kept, the latest last."""
-    store = _store(results)
-    store.recover()
-    rows = Index(store).runs(limit)
+@click.option(
+    "-n",
+    "limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Only the last N.",
+)
+def list_(kernel: str, results: Optional[Path], limit: int) -> None:
+    """List the runs that are kept, the latest last.
+
+    With KERNEL, a release or the beginning of one (`6.1`), only those of that kernel.
+    """
+    rows = Index(open_store(results)).runs()
+    if kernel:
+        rows = [row for row in rows if is_release(kernel, row["release"])]
+    rows = rows[-limit:]
     table = Table(box=None, pad_edge=False)
     for name in ("run", "kernel", "arch", "target", "state", "seconds", "outcomes"):
         table.add_column(
@@ -135,8 +138,7 @@ def show(
     RUN is a run's id, the beginning of one, its folder, or `last` (the default). With
     a PATTERN (as of `aioabi run`), show all that is known of those items.
     """
-    store = _store(results)
-    store.recover()
+    store = open_store(results)
     try:
         found = store.find(run)
     except StoreError as error:
@@ -163,16 +165,9 @@ def show(
 @RESULTS
 def reindex(results: Optional[Path]) -> None:
     """Make the index of all runs anew, from their folders."""
-    store = _store(results)
+    store = open_store(results)
     (store.root / "index.sqlite").unlink(missing_ok=True)
     click.echo(f"{len(Index(store).runs())} runs")
-
-
-def _store(results: Optional[Path]) -> Store:
-    root = results or default_results()
-    if not root.is_dir():
-        raise Failure(f"{root}: no results are there")
-    return Store(root)
 
 
 def _console() -> Console:
@@ -222,7 +217,7 @@ def _show(console: Console, outcome: Outcome, full: bool) -> None:
             console.print(Text(f"    {text}"))
 
 
-for command in (lab, mutants, old_bugs, coverage):
+for command in (lab, mutants, old_bugs, coverage, *COMMANDS):
     cli.add_command(command)
 cli.add_command(kernels_command)
 cli.add_command(matrix_command)

@@ -9,6 +9,9 @@ Record = dict[str, Any]
 # From best to worst: the worst of several rounds is the item's outcome.
 OUTCOMES = ("pass", "known", "skip", "lost", "broken", "fixed", "fail")
 BAD = ("fail", "fixed", "lost", "broken")
+# The promise held, or it did not: an item that shows both is flaky.
+HELD = frozenset({"pass", "fixed"})
+BROKE = frozenset({"fail", "known"})
 
 
 class Key(NamedTuple):
@@ -122,6 +125,17 @@ class Outcome:
         """The outcome in one line: kind and reason."""
         why = self.reason or (self.diagnostics[0] if self.diagnostics else "")
         return ": ".join(part for part in (self.kind, why) if part) or self.outcome
+
+
+def outcome_name(word: str, kind: str = "") -> str:
+    """An outcome in words: "fail (hang)"."""
+    return f"{word} ({kind})" if kind else word
+
+
+def is_flaky(words: Iterable[str]) -> bool:
+    """Whether a promise that had these outcomes on one kernel both held and did not."""
+    seen = set(words)
+    return not (HELD.isdisjoint(seen) or BROKE.isdisjoint(seen))
 
 
 class Pattern:

@@ -22,6 +22,8 @@ from .items import BAD, Case, Key, Outcome, Pattern, Record
 from .items import exit_status, printable, select
 from .options import Options, from_pytest, add_to_pytest
 from .progress import Display, Estimate, display
+from .reports.baseline import default_folder
+from .reports.diff import against_baseline
 from .store import Before, Index, Run, RunWriter, Store
 from .summary import Summary, details
 from .targets import Catalogue, Target, from_options, patience
@@ -37,6 +39,8 @@ TOLD = {
     "broken": ("failed", "setup"),
     "lost": ("failed", "setup"),
 }
+# What is of no use when an item is run again.
+NOT_AGAIN = ("--select", "--shuffle", "--deadline", "--results", "--repeat")
 # Under which word pytest's last line counts it.
 COUNTED = {"pass": "passed", "fail": "failed", "skip": "skipped", "known": "xfailed"}
 
@@ -204,6 +208,7 @@ class CaseSession:
                 "executor_pid": self._record.get("pid"),
                 "target": self.target.name,
                 "command": sys.argv,
+                "again": self.options.argv(leave=NOT_AGAIN),
                 "selected": len(items),
             },
             facts.config,
@@ -340,8 +345,7 @@ SESSION = pytest.StashKey[CaseSession]()
 
 def again(options: Options, key: Key) -> str:
     """The command that runs one item again as it was run."""
-    left_out = ("--select", "--shuffle", "--deadline", "--results", "--repeat")
-    command = ["runner/aioabi", "run", *options.argv(leave=left_out), str(key)]
+    command = ["runner/aioabi", "run", *options.argv(leave=NOT_AGAIN), str(key)]
     return shlex.join(command)
 
 
@@ -435,7 +439,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             report.longrepr.toterminal(terminalreporter)
     terminalreporter.write_sep("=", "summary")
     summary = Summary(cases.outcomes, cases.before)
-    for line in summary.lines():
+    for line in [*summary.lines(), *against_baseline(default_folder(), cases.run)]:
         terminalreporter.write_line(line, bold=not line.startswith(" "))
     for text in cases.guilt:
         terminalreporter.write_line(f"the run fails for: {text}", red=True)

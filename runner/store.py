@@ -11,20 +11,23 @@ import fcntl
 import gzip
 import hashlib
 import json
+import math
 import os
 import secrets
+import shutil
 import sqlite3
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Optional, Sequence
+from typing import Any, Collection, Iterator, Mapping, Optional, Sequence
 
-from .items import Key, Outcome, Record, worst
+from .items import Key, Outcome, Record, is_flaky, outcome_name, worst
 
 FORMAT = 1
-SCHEMA = 1
+SCHEMA = 2
 COMPARED = 20  # runs that are looked at for an item's last outcome
+REASON_MAX = 300  # characters of a reason in the index
 
 
 class StoreError(Exception):
@@ -229,6 +232,46 @@ class Store:
             raise StoreError(f"{name!r} may be any of {len(matches)} runs: {names}")
         return Run.load(matches[0])
 
+    def prune(
+        self, keep: int, before: float = math.inf, spared: Collection[str] = ()
+    ) -> list[Run]:
+        """The runs that may go: not the last `keep` of a kernel (release, build,
+        architecture, target), nor its last complete one, nor one that began after
+        `before` or goes on, nor one whose id is spared."""
+        kernels: dict[tuple[Any, ...], list[Run]] = {}
+        for folder in self.folders():
+            try:
+                run = Run.load(folder)
+            except StoreError:
+                continue
+            about = (run.facts.get(k) for k in ("version", "arch", "target"))
+            if run.facts.get("state") != "running":
+                kernels.setdefault((run.release, *about), []).append(run)
+        gone = []
+        for runs in kernels.values():
+            complete = [run.id for run in runs if run.facts.get("complete")]
+            kept = {run.id for run in runs[-max(1, keep) :]} | {*complete[-1:], *spared}
+            gone += [
+                run
+                for run in runs
+                if run.id not in kept and (run.facts.get("started") or 0.0) < before
+            ]
+        return gone
+
+    def remove(self, run: Run) -> None:
+        """Remove a run, and the configuration that no other run has."""
+        # Without this file it is no run any more, if the rest should fail.
+        (run.folder / "run.json").unlink()
+        shutil.rmtree(run.folder)
+        parent = run.folder.parent
+        left = [Run.load(path.parent) for path in parent.glob("*/run.json")]
+        used = {Path(str(r.facts.get("config", {}).get("file"))).name for r in left}
+        for path in parent.glob("config-*.gz"):
+            if path.name not in used:
+                path.unlink()
+        if not any(parent.iterdir()):
+            parent.rmdir()
+
     def lock(self, folder: Path) -> int:
         """Lock a run's folder for as long as this process lives."""
         # Under its name the lock is never seen without being held.
@@ -291,6 +334,26 @@ class Before:
     outcome: Outcome
 
 
+@dataclass(frozen=True)
+class Item:
+    """What a kernel said of an item. `seen`: how often it had each outcome there, in
+    rounds and in runs that should be alike; `run`: where `outcome` comes from."""
+
+    outcome: Outcome
+    run: str = ""
+    seen: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def flaky(self) -> bool:
+        """Whether this kernel said both."""
+        return is_flaky(self.seen)
+
+    def __str__(self) -> str:
+        if self.flaky:
+            return ", ".join(f"{n} {word}" for word, n in sorted(self.seen.items()))
+        return outcome_name(self.outcome.outcome, self.outcome.kind)
+
+
 class Index:
     """All runs in one SQLite file, made from their folders. It is brought up to date
     whenever it is opened; deleting it loses nothing."""
@@ -318,15 +381,18 @@ class Index:
                 f"""
                 BEGIN IMMEDIATE;
                 DROP TABLE IF EXISTS runs;
+                DROP TABLE IF EXISTS items;
                 DROP TABLE IF EXISTS outcomes;
-                CREATE TABLE runs (run TEXT PRIMARY KEY, folder TEXT, stamp INTEGER,
-                    release TEXT, version TEXT, arch TEXT, target TEXT, suite TEXT,
-                    state TEXT, started REAL, seconds REAL, counts TEXT);
-                CREATE TABLE outcomes (run TEXT, id TEXT, flavour TEXT, device TEXT,
-                    round INTEGER, outcome TEXT, kind TEXT, seconds REAL, reason TEXT,
-                    clause TEXT);
-                CREATE INDEX outcomes_run ON outcomes (run);
-                CREATE INDEX outcomes_item ON outcomes (id, flavour, device);
+                CREATE TABLE runs (number INTEGER PRIMARY KEY, run TEXT UNIQUE,
+                    folder TEXT, stamp INTEGER, release TEXT, version TEXT, arch TEXT,
+                    target TEXT, suite TEXT, state TEXT, complete INTEGER,
+                    started REAL, seconds REAL, counts TEXT);
+                CREATE TABLE items (number INTEGER PRIMARY KEY, id TEXT, flavour TEXT,
+                    device TEXT, clause TEXT, UNIQUE (id, flavour, device));
+                -- the worst of the rounds, and how often there was which
+                CREATE TABLE outcomes (run INTEGER, item INTEGER, outcome TEXT,
+                    kind TEXT, seconds REAL, reason TEXT, seen TEXT,
+                    PRIMARY KEY (run, item)) WITHOUT ROWID;
                 PRAGMA user_version = {SCHEMA};
                 COMMIT;
                 """
@@ -349,15 +415,21 @@ class Index:
                 self._forget(run)
 
     def _forget(self, run: str) -> None:
+        self._db.execute(
+            "DELETE FROM outcomes WHERE run = (SELECT number FROM runs WHERE run = ?)",
+            (run,),
+        )
         self._db.execute("DELETE FROM runs WHERE run = ?", (run,))
-        self._db.execute("DELETE FROM outcomes WHERE run = ?", (run,))
 
     def _add(self, run: Run, stamp: int) -> None:
         facts, outcomes = run.facts, run.outcomes()
-        counts = Counter(o.outcome for o in worst(outcomes).values())
+        items = worst(outcomes)
+        seen: dict[Key, Counter[str]] = {}
+        for outcome in outcomes:
+            seen.setdefault(outcome.key, Counter())[outcome.outcome] += 1
         started = facts.get("started") or 0.0
-        self._db.execute(
-            "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+        number = self._db.execute(
+            "INSERT INTO runs VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 run.id,
                 str(run.folder.relative_to(self._store.root)),
@@ -368,17 +440,28 @@ class Index:
                 facts.get("target"),
                 facts.get("suite"),
                 facts.get("state"),
+                bool(facts.get("complete")),
                 started,
                 max(0.0, (facts.get("finished") or started) - started),
-                json.dumps(counts),
+                json.dumps(Counter(o.outcome for o in items.values())),
             ),
+        ).lastrowid
+        self._db.executemany(
+            """
+            INSERT INTO items VALUES (NULL,?,?,?,?) ON CONFLICT DO UPDATE
+            SET clause = excluded.clause WHERE excluded.clause != ''
+            """,
+            ((*o.key, o.clause) for o in items.values()),
         )
         self._db.executemany(
-            "INSERT INTO outcomes VALUES (?,?,?,?,?,?,?,?,?,?)",
+            """
+            INSERT INTO outcomes SELECT ?, number, ?, ?, ?, ?, ? FROM items
+            WHERE id = ? AND flavour = ? AND device = ?
+            """,
             (
-                (run.id, *o.key, o.round, o.outcome, o.kind, o.seconds, o.reason)
-                + (o.clause,)
-                for o in outcomes
+                (number, o.outcome, o.kind, o.seconds, o.reason[:REASON_MAX])
+                + (json.dumps(seen[o.key]), *o.key)
+                for o in items.values()
             ),
         )
 
@@ -398,20 +481,78 @@ class Index:
         kernel = [facts.get(k) for k in ("release", "version", "arch", "target")]
         rows = self._db.execute(
             """
-            SELECT run, id, flavour, device, outcome, kind, seconds, reason
-            FROM outcomes WHERE outcome != 'lost' AND run IN
-                (SELECT run FROM runs WHERE release = ? AND version IS ?
-                 AND arch IS ? AND target IS ? AND run < ?
-                 ORDER BY run DESC LIMIT ?)
-            ORDER BY run
+            SELECT r.run, i.id, i.flavour, i.device, o.outcome, o.kind, o.seconds,
+                o.reason
+            FROM (SELECT number, run FROM runs WHERE release = ? AND version IS ?
+                  AND arch IS ? AND target IS ? AND run < ?
+                  ORDER BY run DESC LIMIT ?) AS r
+            JOIN outcomes AS o ON o.run = r.number
+            JOIN items AS i ON i.number = o.item
+            WHERE o.outcome != 'lost' ORDER BY r.run
             """,
             (*kernel, facts.get("id", "~"), COMPARED),
         )
         found: dict[Key, Before] = {}
         for run, case, flavour, device, outcome, kind, seconds, reason in rows:
             key = Key(case, flavour, device)
-            now = Outcome(key, outcome, kind, reason, seconds)
-            last = found.get(key)
-            if not last or last.run != run or last.outcome.rank < now.rank:
-                found[key] = Before(run, now)
+            found[key] = Before(run, Outcome(key, outcome, kind, reason, seconds))
         return found
+
+    def siblings(self, run: str) -> list[tuple[Key, Counter[str]]]:
+        """How often the items had which outcome in other runs that should be alike:
+        of the same suite on the same build of the kernel and the same target. A
+        suite that was changed and not committed is like no other."""
+        rows = self._db.execute(
+            """
+            SELECT i.id, i.flavour, i.device, o.seen
+            FROM runs AS this
+            JOIN runs AS r ON r.run != this.run AND r.release = this.release
+                AND r.version IS this.version AND r.arch IS this.arch
+                AND r.target IS this.target AND r.suite = this.suite
+                AND r.suite NOT LIKE '%-dirty'
+            JOIN outcomes AS o ON o.run = r.number
+            JOIN items AS i ON i.number = o.item
+            WHERE this.run = ?
+            """,
+            (run,),
+        )
+        return [
+            (Key(case, flavour, device), Counter(json.loads(seen)))
+            for case, flavour, device, seen in rows
+        ]
+
+    def latest(self, runs: Sequence[Mapping[str, Any]]) -> dict[Key, Item]:
+        """Each item's last outcome in these runs (rows of `runs()`, the latest last),
+        but for those that lost it; `seen` also counts older runs of the same suite."""
+        found: dict[int, list[Any]] = {}
+        for run in reversed(runs):
+            suite = run["suite"] or "-dirty"
+            for item, word, kind, seconds, reason, seen in self._db.execute(
+                "SELECT item, outcome, kind, seconds, reason, seen FROM outcomes "
+                "WHERE run = ?",
+                (run["number"],),
+            ):
+                last = found.get(item)
+                if last is None or (last[1] == "lost" and word != "lost"):
+                    found[item] = [run, word, kind, seconds, reason, {seen: 1}]
+                elif suite == last[0]["suite"] and not suite.endswith("-dirty"):
+                    last[5][seen] = last[5].get(seen, 0) + 1
+        items = self._items()
+        result = {}
+        for item, (run, word, kind, seconds, reason, seen) in found.items():
+            key, clause = items[item]
+            outcome = Outcome(key, word, kind, reason, seconds, clause=clause)
+            result[key] = Item(outcome, run["run"], _sum(seen))
+        return result
+
+    def _items(self) -> dict[int, tuple[Key, str]]:
+        rows = self._db.execute("SELECT number, id, flavour, device, clause FROM items")
+        return {n: (Key(i, f, d), clause) for n, i, f, d, clause in rows}
+
+
+def _sum(seen: Mapping[str, int]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for text, times in seen.items():
+        for word, number in json.loads(text).items():
+            total[word] += number * times
+    return total

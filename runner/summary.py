@@ -4,7 +4,7 @@ from collections import Counter
 from functools import cache
 from typing import Mapping, Optional, Sequence
 
-from .contract import ContractError, load
+from .contract import Clause, ContractError, load
 from .items import BAD, OUTCOMES, Key, Outcome, worst
 from .store import Before
 
@@ -119,10 +119,10 @@ class Summary:
 
 
 @cache
-def promises() -> Mapping[str, str]:
-    """What each clause promises; none where the catalogue cannot be read."""
+def clauses() -> Mapping[str, Clause]:
+    """The clauses by name; none where the catalogue cannot be read."""
     try:
-        return {name: clause.promise for name, clause in load().clauses.items()}
+        return load().clauses
     except ContractError:
         return {}
 
@@ -138,8 +138,8 @@ def details(outcome: Outcome, place: str = "", again: str = "") -> list[str]:
         if text:
             lines += [f"{title}:", *(f"    {line}" for line in text)]
     if outcome.clause:
-        promise = promises().get(outcome.clause)
-        says = f": {promise}" if promise else ""
+        clause = clauses().get(outcome.clause)
+        says = f": {clause.promise}" if clause else ""
         lines.append(f"clause {outcome.clause}{says}")
     if place:
         lines.append(f"case {place}")

@@ -38,6 +38,7 @@ class Suite:
         self.cases.mkdir(parents=True)
         (self.cases / "verdict.c").write_text("/* no case of C's */\n")
         self.gate = folder / "gate"
+        self.baselines = folder / "baselines"
         self.store = Store(self.results)
 
     def command(self, *args: str) -> list[str]:
@@ -55,6 +56,7 @@ class Suite:
             "FAKE_CASES": cases,
             "FAKE_FILE": str(self.cases / "verdict.c"),
             "FAKE_GATE": str(self.gate),
+            "AIOABI_BASELINES": str(self.baselines),
         }
 
     def __call__(self, *args: str, cases: str = "v.pass", fake: str = "") -> Result:

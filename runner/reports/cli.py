@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands about results: `aioabi diff`, `accept`, `prune` and the like."""
+import sys
+import time
+from pathlib import Path
+from typing import Callable, Optional
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from ..options import default_results
+from ..store import Index, Store, StoreError
+from .baseline import accept, baselines, default_folder
+from .diff import Diff, Incomparable, to_json, to_markdown, to_text
+from .sides import Side, named, nearest, of_baseline
+
+DAY = 24 * 3600.0
+
+
+class Failure(click.ClickException):
+    """What was asked for cannot be done."""
+
+    exit_code = 2
+
+
+RESULTS = click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where runs are kept (default: $AIOABI_RESULTS, else results/).",
+)
+BASELINES = click.option(
+    "--baselines",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where baselines are (default: $AIOABI_BASELINES, else results/baselines).",
+)
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write to this file.",
+)
+
+
+def open_store(results: Optional[Path]) -> Store:
+    """The store that a command works on; what was killed is marked."""
+    root = results or default_results()
+    if not root.is_dir():
+        raise Failure(f"{root}: no results are there")
+    store = Store(root)
+    store.recover()
+    return store
+
+
+def write(text: str, output: Optional[Path]) -> None:
+    """Write a result to the file that was named, else to standard output."""
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise Failure(f"{output}: {error.strerror}") from error
+
+
+def terminal() -> Console:
+    """Standard output, for lines with styles."""
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+# --- diff ---
+
+ABOUT_DIFF = """Tell what changed between two kernels, A and B.
+
+Each is a run (its id, the beginning of one, its folder, `last`), a kernel's release or
+the beginning of one (`6.1`: all runs of its newest build), or a baseline
+(`baseline:RELEASE`, or its file). B is the last run unless it is given; A is the
+baseline of B's release, or of the nearest older one.
+
+A regression is an item that passed and fails, a fix one that failed and passes. An item
+that did both on one kernel, in runs of the same suite, is flaky and neither.
+
+Exit status: 1 if and only if something regressed, 2 when the two cannot be compared.
+"""
+FORMATS: dict[str, Callable[[Diff], str]] = {"markdown": to_markdown, "json": to_json}
+
+
+@click.command("diff", help=ABOUT_DIFF)
+@click.argument("a", required=False)
+@click.argument("b", default="last")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["terminal", *FORMATS]),
+    default="terminal",
+    show_default=True,
+    help="Markdown is made to be pasted into a mail or a merge request.",
+)
+@OUTPUT
+@RESULTS
+@BASELINES
+def diff_command(
+    a: Optional[str],
+    b: str,
+    format_: str,
+    output: Optional[Path],
+    results: Optional[Path],
+    folder: Optional[Path],
+) -> None:
+    """Tell what changed; the help text is ABOUT_DIFF."""
+    store = open_store(results)
+    index = Index(store)
+    folder = folder or default_folder()
+    try:
+        after = named(store, index, folder, b)
+        before = named(store, index, folder, a) if a else _baseline_of(after, folder)
+        diff = Diff(before, after)
+    except (StoreError, Incomparable) as error:
+        raise Failure(str(error)) from error
+    if format_ in FORMATS:
+        write(FORMATS[format_](diff), output)
+    elif output:
+        write("".join(f"{text}\n" for text, _ in to_text(diff)), output)
+    else:
+        console = terminal()
+        for text, style in to_text(diff):
+            console.print(Text(text, style))
+    sys.exit(diff.status)
+
+
+def _baseline_of(side: Side, folder: Path) -> Side:
+    base = nearest(folder, side.release, side.version, side.arch)
+    if not base:
+        raise StoreError(
+            f"there is no baseline of {side.release} ({side.arch}) or of an older "
+            f"kernel in {folder}: name what to compare with"
+        )
+    return of_baseline(base)
+
+
+# --- accept ---
+
+
+@click.command("accept")
+@click.argument("run", default="last")
+@click.option(
+    "--replace", is_flag=True, help="Forget what the baseline has and RUN has not."
+)
+@RESULTS
+@BASELINES
+def accept_command(
+    run: str, replace: bool, results: Optional[Path], folder: Optional[Path]
+) -> None:
+    """Make a run's outcomes the baseline of its kernel, to be reviewed.
+
+    RUN is as for `aioabi show`. The baseline is the text file
+    results/baselines/ARCHITECTURE/RELEASE.txt: review it with `git diff`, and commit
+    it. What was lost or broken says nothing of the kernel and is left out; what RUN
+    did not run stays as it was.
+    """
+    store = open_store(results)
+    try:
+        new, old = accept(store.find(run), folder or default_folder(), replace)
+    except StoreError as error:
+        raise Failure(str(error)) from error
+    assert new.path
+    try:
+        new.path.parent.mkdir(parents=True, exist_ok=True)
+        new.path.write_text(new.text(), encoding="utf-8")
+        store.own(new.path.parent.parent, new.path.parent, new.path)
+    except OSError as error:
+        raise Failure(f"{new.path}: {error.strerror}") from error
+    added = len(new.items.keys() - old.items.keys())
+    gone = len(old.items.keys() - new.items.keys())
+    both = new.items.keys() & old.items.keys()
+    changed = sum(new.items[key] != old.items[key] for key in both)
+    click.echo(
+        f"{new.path}: {len(new.items)} items, {added} new, {changed} changed, "
+        f"{gone} removed"
+    )
+
+
+# --- prune ---
+
+
+@click.command("prune")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Keep the last N runs of every kernel.",
+)
+@click.option(
+    "--days",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="D",
+    help="Keep what is not D days old.",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would go.")
+@RESULTS
+@BASELINES
+def prune_command(
+    keep: int,
+    days: float,
+    dry_run: bool,
+    results: Optional[Path],
+    folder: Optional[Path],
+) -> None:
+    """Remove old runs.
+
+    A kernel is a build of a release on one architecture and target. Its last run stays
+    whatever is asked for, and so do its last complete one and one that a baseline was
+    made from.
+    """
+    store = open_store(results)
+    try:
+        spared = {base.run for base in baselines(folder or default_folder())}
+        number = len(store.folders())
+        gone = store.prune(keep, time.time() - days * DAY, spared)
+        for run in gone:
+            click.echo(f"{run.release}  {run.id}")
+            if not dry_run:
+                store.remove(run)
+    except (StoreError, OSError) as error:
+        raise Failure(str(error)) from error
+    Index(store)
+    would = "would be " if dry_run else ""
+    click.echo(f"{len(gone)} of {number} runs {would}removed")
+
+
+COMMANDS = (diff_command, accept_command, prune_command)
