@@ -380,7 +380,7 @@ def test_diff_command(suite: Suite) -> None:
     done = suite("diff", *folder, *out)
     assert done.status == 1
     assert "### Regressions (2)" in page.read_text()
-    assert "runner/aioabi run 'v.fail[libaio-loop]'" in page.read_text()
+    assert " 'v.fail[libaio-loop]'\n" in page.read_text()
     done = suite("diff", *folder, "--format", "json", "baseline:6.99")
     assert json.loads(done.out)["counts"]["regression"] == 2
     suite("run", cases="v.pass v.fail v.pass_too", fake="twice")
