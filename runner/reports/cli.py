@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ..options import default_results
 from ..store import Index, Store, StoreError
+from . import export
 from .baseline import accept, baselines, default_folder
 from .diff import Diff, Incomparable, to_json, to_markdown, to_text
 from .sides import Side, named, nearest, of_baseline
@@ -184,6 +185,35 @@ def accept_command(
     )
 
 
+# --- export ---
+
+
+@click.command("export")
+@click.argument("run", default="last")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(list(export.FORMATS)),
+    required=True,
+    help="ktap and tap are lines, junit is XML, kcidb the JSON of KCIDB 5.3.",
+)
+@OUTPUT
+@RESULTS
+def export_command(
+    run: str, format_: str, output: Optional[Path], results: Optional[Path]
+) -> None:
+    """Write a run in a format that others read.
+
+    RUN is as for `aioabi show`. An item that was run several times is in it once,
+    with the worst of its outcomes.
+    """
+    try:
+        found = open_store(results).find(run)
+    except StoreError as error:
+        raise Failure(str(error)) from error
+    write(export.FORMATS[format_](found), output)
+
+
 # --- prune ---
 
 
@@ -235,4 +265,4 @@ def prune_command(
     click.echo(f"{len(gone)} of {number} runs {would}removed")
 
 
-COMMANDS = (diff_command, accept_command, prune_command)
+COMMANDS = (diff_command, accept_command, export_command, prune_command)

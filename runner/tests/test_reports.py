@@ -100,11 +100,10 @@ def test_kinds_of_change(two: Store) -> None:
     ],
 )
 def test_outcomes(tmp_path: Path, was: str, now: str, what: str) -> None:
-    """Pass to fail is a regression, fail to pass a fix, any other difference neither."""
+    """Pass to fail is a regression, fail to pass a fix, the rest is neither."""
     store = Store(tmp_path)
-    a, b = kept(store, "6.1", outcome("a.b", was)), kept(
-        store, "7", outcome("a.b", now)
-    )
+    a = kept(store, "6.1", outcome("a.b", was))
+    b = kept(store, "7", outcome("a.b", now))
     diff = Diff(of_run(a), of_run(b))
     assert told(diff) == {"a.b": what}
     assert diff.status == (what == "regression")
@@ -172,7 +171,8 @@ def test_runs_of_a_kernel(tmp_path: Path) -> None:
         "a.b": "pass",
         "a.c": "pass",
     }
-    assert named(store, Index(store), tmp_path, run.id).items.popitem()[1].run == run.id
+    (item,) = named(store, Index(store), tmp_path, run.id).items.values()
+    assert item.run == run.id
     order = [build[0]["version"] for build in builds(Index(store).runs())]
     assert order == ["Debian 6.1.9-1", "Debian 6.1.10-1"]
 
