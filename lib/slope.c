@@ -90,7 +90,9 @@ static long pages_of_cpus(void)
 	const char *at = read_text("/proc/zoneinfo");
 	long n = 0;
 
-	while (at && (at = strstr(at, " count:"))) {
+	if (!at)
+		return 0;
+	while ((at = strstr(at, " count:"))) {
 		at += strlen(" count:");
 		n += atol(at);
 	}
