@@ -29,10 +29,12 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
 	    -Wmissing-prototypes -Wno-unused-parameter \
 	    $(if $(filter gcc%,$(VARIANT)),-Wno-format-truncation)
 CFLAGS	 := -O2 -g $(WARNINGS) -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
-	    -pthread -Ilib -I$(OBJ) $(EXTRA_CFLAGS)
-LDLIBS	 := -laio -lblkid
+	    -pthread -Ilib -Ifault -I$(OBJ) $(EXTRA_CFLAGS)
+LDLIBS	 := -laio -lblkid -lfiu
 
-LIB_SOURCES  := $(filter-out lib/main32.c,$(wildcard lib/*.c))
+# what is linked into other things than the program of cases
+APART	     := lib/main32.c fault/preload.c fault/harness.c
+LIB_SOURCES  := $(filter-out $(APART),$(wildcard lib/*.c fault/*.c))
 CASE_SOURCES := $(wildcard cases/*/*.c)
 SOURCES	     := $(LIB_SOURCES) $(CASE_SOURCES)
 LIB_OBJECTS  := $(LIB_SOURCES:%.c=$(OBJ)/%.o) $(OBJ)/contract_table.o
@@ -45,6 +47,7 @@ PROGRAM32    := $(if $(filter x86_64,$(ARCH)),$(if $(shell command -v $(CC32)),\
 OBJ32	     := $(BUILD)/obj/32
 # the executor and who needs libraries; of the rest of lib/ is linked what is used
 NOT32	     := lib/device.c lib/executor.c lib/flavour_libaio.c lib/main.c \
+		$(wildcard fault/*.c cases/fault/*.c) \
 		$(shell grep -l AIOABI_WITH_LIBAIO_H $(CASE_SOURCES))
 SOURCES32    := $(filter-out $(NOT32),$(CASE_SOURCES)) lib/main32.c
 LIB_SOURCES32 := $(filter-out $(NOT32),$(LIB_SOURCES))

@@ -84,6 +84,8 @@ extern const struct aio_calls *const aio;
  */
 extern const struct aio_calls *aio_untraced;
 
+extern const struct aio_calls raw_calls;
+extern const struct aio_calls pgetevents_calls;
 extern const struct aio_calls libaio_calls;
 
 /* The kernel's size of a signal set: the only sigsetsize it takes. */

@@ -46,8 +46,8 @@ static long raw_pgetevents(aio_handle ctx, long min_nr, long nr,
 			   struct io_event *events, struct timespec *timeout,
 			   const struct aio_usig *usig)
 {
-	return flavours[0].calls->pgetevents_usig(ctx, min_nr, nr, events,
-						  timeout, usig);
+	return raw_calls.pgetevents_usig(ctx, min_nr, nr, events, timeout,
+					 usig);
 }
 
 const struct aio_calls libaio_calls = {

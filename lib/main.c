@@ -12,6 +12,7 @@
 #include "compat32.h"
 #include "contract.h"
 #include "executor.h"
+#include "points.h"
 #include "guest.h"
 #include "json.h"
 #include "mkfs.h"
@@ -43,11 +44,13 @@ static void usage(FILE *f)
 	fputs("usage: aioabi-cases list [--json] [PATTERN...]\n"
 	      "       aioabi-cases run [OPTION...] [PATTERN...]\n"
 	      "       aioabi-cases serve [OPTION...]\n"
+	      "       aioabi-cases faults\n"
 	      "\n"
 	      "list   what cases there are\n"
 	      "run    run them: exit status 0 all as the contract says, 1 a case\n"
 	      "       failed, 2 nothing could be run\n"
 	      "serve  run what comes in orders on standard input (lib/protocol.md)\n"
+	      "faults the failure points, as JSON\n"
 	      "\n"
 	      "A PATTERN is a shell pattern, or a prefix up to a dot, of case ids;\n"
 	      "with ! in front it leaves out.\n"
@@ -130,6 +133,9 @@ static void cases_collect(void)
 		if (cases[i]->clause && !contract_find(cases[i]->clause))
 			bad("%s: no such clause: %s", cases[i]->id,
 			    cases[i]->clause);
+		if (cases[i]->fault && !fault_point_find(cases[i]->fault))
+			bad("%s: no such failure point: %s", cases[i]->id,
+			    cases[i]->fault);
 	}
 }
 
@@ -241,6 +247,55 @@ static void list_json(char **patterns, int n)
 	for (i = 0; i < case_count; i++)
 		if (selected(cases[i], patterns, n))
 			list_case(&json, cases[i]);
+	json_close(&json, ']');
+	json_end(&json);
+	fwrite(json.text, 1, json.used, stdout);
+	json_free(&json);
+}
+
+/* --- faults --- */
+
+static void list_gives(struct json *json, const struct fault_point *point)
+{
+	unsigned int i;
+
+	json_open(json, "gives", '[');
+	for (i = 0; i < fault_gives_count; i++) {
+		const struct fault_gives *gives = &fault_gives[i];
+
+		if (strcmp(gives->point, point->name) != 0)
+			continue;
+		json_open(json, NULL, '{');
+		json_string(json, "value", gives->text);
+		json_number(json, "number", gives->info);
+		json_bool(json, "legal", gives->legal);
+		json_string(json, "clause", gives->clause);
+		json_string(json, "proof", gives->proof);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+}
+
+static void list_faults(void)
+{
+	struct json json = { 0 };
+	unsigned int i;
+
+	json_begin(&json);
+	json_number(&json, "format", 1);
+	json_open(&json, "points", '[');
+	for (i = 0; i < fault_point_count; i++) {
+		const struct fault_point *point = &fault_points[i];
+
+		json_open(&json, NULL, '{');
+		json_string(&json, "name", point->name);
+		json_string(&json, "what", point->what);
+		json_string(&json, "mechanism", point->mechanism);
+		list_names(&json, "needs", point->needs);
+		json_number(&json, "value", point->info);
+		list_gives(&json, point);
+		json_close(&json, '}');
+	}
 	json_close(&json, ']');
 	json_end(&json);
 	fwrite(json.text, 1, json.used, stdout);
@@ -667,6 +722,10 @@ int main(int argc, char **argv)
 			list_json(argv + optind, argc - optind);
 		else
 			list_table(argv + optind, argc - optind);
+		return 0;
+	}
+	if (!strcmp(command, "faults") && optind == argc) {
+		list_faults();
 		return 0;
 	}
 	if (!strcmp(command, "guest") && optind == argc)

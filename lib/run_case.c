@@ -46,6 +46,14 @@ static void descriptors_read(struct descriptors *set)
 	closedir(dir);
 }
 
+unsigned int descriptors_open(void)
+{
+	struct descriptors now;
+
+	descriptors_read(&now);
+	return now.n;
+}
+
 static void descriptors_judge(const struct descriptors *before)
 {
 	struct descriptors after;
@@ -90,11 +98,15 @@ void run_case(const struct surroundings *around)
 	around_case = around;
 	report_use(around->report);
 	aio_untraced = around->flavour->calls;
+	if (fault_calls)
+		aio_untraced = fault_calls(aio_untraced);
 	if (around->breakage)
 		aio_untraced =
 			sabotage(aio_untraced, around->breakage, around->nth);
 	descriptors_read(&before);
 	around->c->body();
+	if (fault_judge)
+		fault_judge();
 	sync_clean_up();
 	stage_clean_up();
 	memory_check();

@@ -29,10 +29,21 @@ const struct surroundings *surroundings(void);
  */
 void run_case(const struct surroundings *around) __attribute__((noreturn));
 
+/* descriptors_open() - how many this process has. */
+unsigned int descriptors_open(void);
+
 /* The parts of the library that clean up, in this order, at a case's end. */
 void stage_clean_up(void);
 void sync_clean_up(void);
 /* memory_check() - canaries; a broken one is a failure of the case. */
 void memory_check(void);
+
+/*
+ * Of fault/, which not every program has: the calls with faults in them, and
+ * whether those that were armed came.
+ */
+const struct aio_calls *fault_calls(const struct aio_calls *calls)
+	__attribute__((weak));
+void fault_judge(void) __attribute__((weak));
 
 #endif

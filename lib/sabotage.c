@@ -719,73 +719,66 @@ static long cancel_event_lost(aio_handle ctx, struct iocb *iocb,
 
 /* --- io_getevents and io_pgetevents --- */
 
-static long reap(const struct reaping *r)
+static long reap(const struct aio_args *r)
 {
-	if (r->call == CALL_PGETEVENTS)
-		return kernel->pgetevents(r->ctx, r->min_nr, r->nr, r->events,
-					  r->timeout, r->mask);
-	if (r->call == CALL_PGETEVENTS_USIG)
-		return kernel->pgetevents_usig(r->ctx, r->min_nr, r->nr,
-					       r->events, r->timeout, r->mask);
-	return kernel->getevents(r->ctx, r->min_nr, r->nr, r->events,
-				 r->timeout);
+	return aio_make(kernel, r);
 }
 
-static long reap_other_errno(const struct reaping *r)
+static long reap_other_errno(const struct aio_args *r)
 {
 	long result = reap(r);
 
 	return result < 0 ? other_errno(result) : result;
 }
 
-static long reap_success_for_failure(const struct reaping *r)
+static long reap_success_for_failure(const struct aio_args *r)
 {
 	long result = reap(r);
 
 	return result < 0 ? 0 : result;
 }
 
-static long reap_failure_for_success(const struct reaping *r)
+static long reap_failure_for_success(const struct aio_args *r)
 {
 	long result = reap(r);
 
 	return result < 0 ? result : -EINVAL;
 }
 
-static long reap_failure_for_none(const struct reaping *r)
+static long reap_failure_for_none(const struct aio_args *r)
 {
 	long result = reap(r);
 
 	return result ? result : -EAGAIN;
 }
 
-static long reap_refused(const struct reaping *r)
+static long reap_refused(const struct aio_args *r)
 {
 	return -EINVAL;
 }
 
-static long reap_nothing(const struct reaping *r)
+static long reap_nothing(const struct aio_args *r)
 {
 	return 0;
 }
 
-static long reap_count_less(const struct reaping *r)
+static long reap_count_less(const struct aio_args *r)
 {
 	long result = reap(r);
 
 	return result > 0 ? result - 1 : result;
 }
 
-static long reap_count_more(const struct reaping *r)
+static long reap_count_more(const struct aio_args *r)
 {
 	long result = reap(r);
 
 	return result >= 0 ? result + 1 : result;
 }
 
-static long reap_nr_less(const struct reaping *r)
+static long reap_nr_less(const struct aio_args *r)
 {
-	struct reaping less = *r;
+	struct aio_args less = *r;
 
 	if (less.nr > 1)
 		less.nr--;
@@ -794,53 +787,53 @@ static long reap_nr_less(const struct reaping *r)
 	return reap(&less);
 }
 
-static long reap_min_nr_ignored(const struct reaping *r)
+static long reap_min_nr_ignored(const struct aio_args *r)
 {
-	struct reaping less = *r;
+	struct aio_args less = *r;
 
 	less.min_nr = 0;
 	return reap(&less);
 }
 
-static long reap_min_nr_less(const struct reaping *r)
+static long reap_min_nr_less(const struct aio_args *r)
 {
-	struct reaping less = *r;
+	struct aio_args less = *r;
 
 	if (less.min_nr > 1)
 		less.min_nr--;
 	return reap(&less);
 }
 
-static long reap_min_nr_for_nr(const struct reaping *r)
+static long reap_min_nr_for_nr(const struct aio_args *r)
 {
-	struct reaping less = *r;
+	struct aio_args less = *r;
 
 	if (less.min_nr > 0 && less.min_nr < less.nr)
 		less.nr = less.min_nr;
 	return reap(&less);
 }
 
-static long reap_nr_for_min_nr(const struct reaping *r)
+static long reap_nr_for_min_nr(const struct aio_args *r)
 {
-	struct reaping more = *r;
+	struct aio_args more = *r;
 
 	if (more.min_nr > 0 && more.min_nr < more.nr)
 		more.min_nr = more.nr;
 	return reap(&more);
 }
 
-static long reap_min_nr_over_nr_taken(const struct reaping *r)
+static long reap_min_nr_over_nr_taken(const struct aio_args *r)
 {
-	struct reaping less = *r;
+	struct aio_args less = *r;
 
 	if (less.min_nr > less.nr && less.nr >= 0)
 		less.min_nr = less.nr;
 	return reap(&less);
 }
 
-static long reap_negative_taken(const struct reaping *r)
+static long reap_negative_taken(const struct aio_args *r)
 {
-	struct reaping mended = *r;
+	struct aio_args mended = *r;
 
 	if (mended.min_nr < 0)
 		mended.min_nr = 0;
@@ -850,7 +843,7 @@ static long reap_negative_taken(const struct reaping *r)
 }
 
 /* Change the events that were given. */
-static long reap_changed(const struct reaping *r,
+static long reap_changed(const struct aio_args *r,
 			 void (*change)(struct io_event *event))
 {
 	long result = reap(r), i;
@@ -865,10 +858,10 @@ static long reap_changed(const struct reaping *r,
 	return result;
 }
 
-#define REAP_EVENT(field)                                       \
-	static long reap_event_##field(const struct reaping *r) \
-	{                                                       \
-		return reap_changed(r, change_event_##field);   \
+#define REAP_EVENT(field)                                        \
+	static long reap_event_##field(const struct aio_args *r) \
+	{                                                        \
+		return reap_changed(r, change_event_##field);    \
 	}
 REAP_EVENT(res)
 REAP_EVENT(res2)
@@ -881,7 +874,7 @@ static void change_sign(struct io_event *event)
 		event->res = -event->res;
 }
 
-static long reap_errno_positive(const struct reaping *r)
+static long reap_errno_positive(const struct aio_args *r)
 {
 	return reap_changed(r, change_sign);
 }
@@ -894,12 +887,12 @@ static void swap_res(struct io_event *event)
 	event->res2 = res;
 }
 
-static long reap_res_in_res2(const struct reaping *r)
+static long reap_res_in_res2(const struct aio_args *r)
 {
 	return reap_changed(r, swap_res);
 }
 
-static long reap_events_unwritten(const struct reaping *r)
+static long reap_events_unwritten(const struct aio_args *r)
 {
 	struct io_event before[LIST_MAX];
 	long nr = r->nr > LIST_MAX ? LIST_MAX : r->nr, result;
@@ -912,7 +905,7 @@ static long reap_events_unwritten(const struct reaping *r)
 	return result;
 }
 
-static long reap_reversed(const struct reaping *r)
+static long reap_reversed(const struct aio_args *r)
 {
 	struct io_event events[LIST_MAX];
 	long result = reap(r), i;
@@ -925,7 +918,7 @@ static long reap_reversed(const struct reaping *r)
 	return result;
 }
 
-static long reap_first_dropped(const struct reaping *r)
+static long reap_first_dropped(const struct aio_args *r)
 {
 	struct io_event events[LIST_MAX];
 	long result = reap(r);
@@ -941,9 +934,9 @@ static long reap_first_dropped(const struct reaping *r)
 static struct io_event kept;
 static aio_handle kept_of;
 
-static long reap_after_kept(const struct reaping *r)
+static long reap_after_kept(const struct aio_args *r)
 {
-	struct reaping rest = *r;
+	struct aio_args rest = *r;
 	long result;
 
 	if (kept_of != r->ctx || r->nr < 1 ||
@@ -957,14 +950,14 @@ static long reap_after_kept(const struct reaping *r)
 	return result < 0 ? 1 : result + 1;
 }
 
-static long keep_last(const struct reaping *r, long result)
+static long keep_last(const struct aio_args *r, long result)
 {
 	if (result > 0 && get(&kept, &r->events[result - 1], sizeof(kept)))
 		kept_of = r->ctx;
 	return result;
 }
 
-static long reap_event_late(const struct reaping *r)
+static long reap_event_late(const struct aio_args *r)
 {
 	long result = reap_after_kept(r);
 
@@ -974,14 +967,14 @@ static long reap_event_late(const struct reaping *r)
 	return result > 0 ? result - 1 : result;
 }
 
-static long reap_event_doubled(const struct reaping *r)
+static long reap_event_doubled(const struct aio_args *r)
 {
 	long result = reap_after_kept(r);
 
 	return result > 0 ? result : keep_last(r, reap(r));
 }
 
-static long reap_and_turn(const struct reaping *r, unsigned int turn)
+static long reap_and_turn(const struct aio_args *r, unsigned int turn)
 {
 	volatile struct aio_ring *ring = ring_of(r->ctx);
 	struct aio_ring header;
@@ -993,25 +986,26 @@ static long reap_and_turn(const struct reaping *r, unsigned int turn)
 	return result;
 }
 
-static long ring_head_behind(const struct reaping *r)
+static long ring_head_behind(const struct aio_args *r)
 {
 	return reap_and_turn(r, -1u);
 }
 
-static long ring_head_ahead(const struct reaping *r)
+static long ring_head_ahead(const struct aio_args *r)
 {
 	return reap_and_turn(r, 1);
 }
 
-static long reap_with_timeout(const struct reaping *r, struct timespec *timeout)
+static long reap_with_timeout(const struct aio_args *r,
+			      struct timespec *timeout)
 {
-	struct reaping other = *r;
+	struct aio_args other = *r;
 
 	other.timeout = timeout;
 	return reap(&other);
 }
 
-static long reap_timeout_halved(const struct reaping *r)
+static long reap_timeout_halved(const struct aio_args *r)
 {
 	struct timespec half;
 	int64_t ns;
@@ -1025,26 +1019,26 @@ static long reap_timeout_halved(const struct reaping *r)
 	return reap_with_timeout(r, &half);
 }
 
-static long reap_timeout_zero(const struct reaping *r)
+static long reap_timeout_zero(const struct aio_args *r)
 {
 	struct timespec none = { 0, 0 };
 
 	return r->timeout ? reap_with_timeout(r, &none) : reap(r);
 }
 
-static long reap_no_timeout_zero(const struct reaping *r)
+static long reap_no_timeout_zero(const struct aio_args *r)
 {
 	struct timespec none = { 0, 0 };
 
 	return r->timeout ? reap(r) : reap_with_timeout(r, &none);
 }
 
-static long reap_timeout_ignored(const struct reaping *r)
+static long reap_timeout_ignored(const struct aio_args *r)
 {
 	return reap_with_timeout(r, NULL);
 }
 
-static long reap_bad_timeout_taken(const struct reaping *r)
+static long reap_bad_timeout_taken(const struct aio_args *r)
 {
 	struct timespec timeout;
 
@@ -1055,7 +1049,7 @@ static long reap_bad_timeout_taken(const struct reaping *r)
 	return reap(r);
 }
 
-static long reap_timeout_written(const struct reaping *r)
+static long reap_timeout_written(const struct aio_args *r)
 {
 	static const struct timespec left = { 0, WRONG };
 	long result = reap(r);
@@ -1064,7 +1058,7 @@ static long reap_timeout_written(const struct reaping *r)
 	return result;
 }
 
-static long reap_eintr_lost(const struct reaping *r)
+static long reap_eintr_lost(const struct aio_args *r)
 {
 	long result;
 
@@ -1074,21 +1068,21 @@ static long reap_eintr_lost(const struct reaping *r)
 	return result;
 }
 
-static long reap_eintr_for_some(const struct reaping *r)
+static long reap_eintr_for_some(const struct aio_args *r)
 {
 	long result = reap(r);
 
 	return result > 0 && result < r->min_nr ? -EINTR : result;
 }
 
-static long reap_efault_for_some(const struct reaping *r)
+static long reap_efault_for_some(const struct aio_args *r)
 {
 	long result = reap(r);
 
 	return result > 0 && result < r->min_nr ? -EFAULT : result;
 }
 
-static bool mask_of(const struct reaping *r, sigset_t *mask)
+static bool mask_of(const struct aio_args *r, sigset_t *mask)
 {
 	const void *from = r->mask;
 	struct aio_usig usig;
@@ -1103,9 +1097,9 @@ static bool mask_of(const struct reaping *r, sigset_t *mask)
 	return get(mask, from, KERNEL_SIGSET_SIZE);
 }
 
-static long mask_not_applied(const struct reaping *r)
+static long mask_not_applied(const struct aio_args *r)
 {
-	struct reaping bare = *r;
+	struct aio_args bare = *r;
 	sigset_t mask;
 
 	if (mask_of(r, &mask))
@@ -1113,7 +1107,7 @@ static long mask_not_applied(const struct reaping *r)
 	return reap(&bare);
 }
 
-static long mask_not_restored(const struct reaping *r)
+static long mask_not_restored(const struct aio_args *r)
 {
 	bool masked;
 	sigset_t mask;
@@ -1127,9 +1121,9 @@ static long mask_not_restored(const struct reaping *r)
 }
 
 /* Between two calls of the program's, where a signal can come in. */
-static long mask_not_atomic(const struct reaping *r)
+static long mask_not_atomic(const struct aio_args *r)
 {
-	struct reaping bare = *r;
+	struct aio_args bare = *r;
 	sigset_t mask, old;
 	long result;
 
@@ -1142,9 +1136,9 @@ static long mask_not_atomic(const struct reaping *r)
 	return result;
 }
 
-static long mask_added(const struct reaping *r)
+static long mask_added(const struct aio_args *r)
 {
-	struct reaping with = *r;
+	struct aio_args with = *r;
 	sigset_t mask, old, both;
 	struct aio_usig usig = { &both, KERNEL_SIGSET_SIZE };
 
@@ -1157,9 +1151,9 @@ static long mask_added(const struct reaping *r)
 	return reap(&with);
 }
 
-static long mask_size_unchecked(const struct reaping *r)
+static long mask_size_unchecked(const struct aio_args *r)
 {
-	struct reaping with = *r;
+	struct aio_args with = *r;
 	struct aio_usig usig;
 
 	if (r->call != CALL_PGETEVENTS_USIG ||
@@ -1170,9 +1164,9 @@ static long mask_size_unchecked(const struct reaping *r)
 	return reap(&with);
 }
 
-static long mask_unreadable_taken(const struct reaping *r)
+static long mask_unreadable_taken(const struct aio_args *r)
 {
-	struct reaping bare = *r;
+	struct aio_args bare = *r;
 	sigset_t mask;
 
 	if (!mask_of(r, &mask))
@@ -1447,81 +1441,37 @@ static bool strikes(void)
 	return !broken_nth || n == broken_nth;
 }
 
-static long sabotaged_setup(unsigned int nr_events, aio_handle *ctxp)
+static long sabotaged(const struct aio_args *args)
 {
-	return broken->setup && strikes() ? broken->setup(nr_events, ctxp)
-					  : kernel->setup(nr_events, ctxp);
+	switch (args->call) {
+	case CALL_SETUP:
+		if (broken->setup && strikes())
+			return broken->setup(args->nr_events, args->ctxp);
+		break;
+	case CALL_DESTROY:
+		if (broken->destroy && strikes())
+			return broken->destroy(args->ctx);
+		break;
+	case CALL_SUBMIT:
+		if (broken->submit && strikes())
+			return broken->submit(args->ctx, args->nr,
+					      args->iocbpp);
+		break;
+	case CALL_CANCEL:
+		if (broken->cancel && strikes())
+			return broken->cancel(args->ctx, args->iocb,
+					      args->events);
+		break;
+	default:
+		if (broken->reap && strikes())
+			return broken->reap(args);
+		if (broken->mask && args->call != CALL_GETEVENTS && strikes())
+			return broken->mask(args);
+	}
+	return aio_make(kernel, args);
 }
 
-static long sabotaged_destroy(aio_handle ctx)
-{
-	return broken->destroy && strikes() ? broken->destroy(ctx)
-					    : kernel->destroy(ctx);
-}
-
-static long sabotaged_submit(aio_handle ctx, long nr, struct iocb **iocbpp)
-{
-	return broken->submit && strikes() ? broken->submit(ctx, nr, iocbpp)
-					   : kernel->submit(ctx, nr, iocbpp);
-}
-
-static long sabotaged_cancel(aio_handle ctx, struct iocb *iocb,
-			     struct io_event *result)
-{
-	return broken->cancel && strikes() ? broken->cancel(ctx, iocb, result)
-					   : kernel->cancel(ctx, iocb, result);
-}
-
-static long sabotaged_reaping(const struct reaping *r)
-{
-	if (broken->reap && strikes())
-		return broken->reap(r);
-	if (broken->mask && r->call != CALL_GETEVENTS && strikes())
-		return broken->mask(r);
-	return reap(r);
-}
-
-static long sabotaged_getevents(aio_handle ctx, long min_nr, long nr,
-				struct io_event *events,
-				struct timespec *timeout)
-{
-	const struct reaping r = { CALL_GETEVENTS, ctx,	    min_nr, nr,
-				   events,	   timeout, NULL };
-
-	return sabotaged_reaping(&r);
-}
-
-static long sabotaged_pgetevents(aio_handle ctx, long min_nr, long nr,
-				 struct io_event *events,
-				 struct timespec *timeout, const sigset_t *mask)
-{
-	const struct reaping r = { CALL_PGETEVENTS, ctx,     min_nr, nr,
-				   events,	    timeout, mask };
-
-	return sabotaged_reaping(&r);
-}
-
-static long sabotaged_pgetevents_usig(aio_handle ctx, long min_nr, long nr,
-				      struct io_event *events,
-				      struct timespec *timeout,
-				      const struct aio_usig *usig)
-{
-	const struct reaping r = {
-		CALL_PGETEVENTS_USIG, ctx, min_nr, nr, events, timeout, usig
-	};
-
-	return sabotaged_reaping(&r);
-}
-
-static const struct aio_calls sabotaged_calls = {
-	.setup = sabotaged_setup,
-	.destroy = sabotaged_destroy,
-	.submit = sabotaged_submit,
-	.cancel = sabotaged_cancel,
-	.getevents = sabotaged_getevents,
-	.pgetevents = sabotaged_pgetevents,
-	.pgetevents_usig = sabotaged_pgetevents_usig,
-};
+AIO_INTERPOSER(sabotaged, sabotaged);
 
 const struct aio_calls *sabotage(const struct aio_calls *calls,
 				 const struct breakage *breakage,

@@ -7,17 +7,7 @@
 #ifndef AIOABI_SABOTAGE_H
 #define AIOABI_SABOTAGE_H
 
-#include "aio.h"
-
-/* io_getevents(2), or io_pgetevents(2) in either of its forms. */
-struct reaping {
-	enum aio_call call;
-	aio_handle ctx;
-	long min_nr, nr;
-	struct io_event *events;
-	struct timespec *timeout;
-	const void *mask; /* sigset_t or struct aio_usig, as call says */
-};
+#include "interpose.h"
 
 struct breakage {
 	const char *name;
@@ -28,8 +18,8 @@ struct breakage {
 	long (*submit)(aio_handle ctx, long nr, struct iocb **iocbpp);
 	long (*cancel)(aio_handle ctx, struct iocb *iocb,
 		       struct io_event *result);
-	long (*reap)(const struct reaping *r);
-	long (*mask)(const struct reaping *r); /* io_pgetevents alone */
+	long (*reap)(const struct aio_args *r);
+	long (*mask)(const struct aio_args *r); /* io_pgetevents alone */
 	bool leaks; /* the call does what it should, and keeps something */
 };
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import ROOT
+from .faults import faults
 from .items import OUTCOMES, Outcome, Pattern, select
 from .lab.cli import coverage, lab, mutants, old_bugs
 from .matrix import kernels_command, matrix_command
@@ -219,6 +220,7 @@ def _show(console: Console, outcome: Outcome, full: bool) -> None:
 
 for command in (lab, mutants, old_bugs, coverage, *COMMANDS):
     cli.add_command(command)
+cli.add_command(faults)
 cli.add_command(kernels_command)
 cli.add_command(matrix_command)
 
