@@ -174,6 +174,13 @@ long own_sleeps(void)
 	return usage.ru_nvcsw;
 }
 
+long fewest_sleeps(long fewest, long before)
+{
+	long sleeps = own_sleeps() - before;
+
+	return sleeps < fewest ? sleeps : fewest;
+}
+
 long voluntary_switches(pid_t tid)
 {
 	static const char state[] = "State:\t";

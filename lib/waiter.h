@@ -70,6 +70,12 @@ bool errand_end(struct errand *errand);
 /* own_sleeps() - how often the calling thread has gone to sleep. */
 long own_sleeps(void);
 /*
+ * fewest_sleeps() - the fewer of `fewest` and the sleeps since own_sleeps()
+ * gave `before`. A page that has to be had, or a lock, may let any call sleep
+ * now and then: of some rounds of the same calls the one with the fewest tells.
+ */
+long fewest_sleeps(long fewest, long before);
+/*
  * voluntary_switches() - the same of any task of this process or a child; -1
  * when it has ended.
  */

@@ -71,24 +71,29 @@ CASE(io_getevents, min_nr_at_once,
      .clause = "io_getevents.min_nr.at_once", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
-	enum { THERE = 5, MIN_NR = 2, NR = 4 };
+	enum { ROUNDS = 16, THERE = 5, MIN_NR = 2, NR = 4 };
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, THERE);
 	struct io_event *events = GUARDED_ARRAY(struct io_event, NR);
 	aio_handle ctx = new_context(THERE);
-	unsigned int i;
-	long sleeps;
+	long before, more = LONG_MAX, exactly = LONG_MAX;
+	unsigned int round, i;
 
-	stage_events(ctx, THERE, iocbs);
-	sleeps = own_sleeps();
-	ASSERT_EQ(NR, aio->getevents(ctx, MIN_NR, NR, events, NULL));
-	EXPECT_EQ(sleeps, own_sleeps());
-	for (i = 0; i < NR; i++)
-		EXPECT_EVENT(&events[i], &iocbs[i], POLLIN);
+	for (round = 0; round < ROUNDS; round++) {
+		stage_events(ctx, THERE, iocbs);
+		before = own_sleeps();
+		ASSERT_EQ(NR, aio->getevents(ctx, MIN_NR, NR, events, NULL));
+		more = fewest_sleeps(more, before);
+		for (i = 0; i < NR; i++)
+			EXPECT_EVENT(&events[i], &iocbs[i], POLLIN);
 
-	/* exactly min_nr there, and room for more */
-	ASSERT_EQ(1, aio->getevents(ctx, 1, NR, events, NULL));
-	EXPECT_EVENT(&events[0], &iocbs[NR], POLLIN);
-	EXPECT_EQ(sleeps, own_sleeps());
+		/* exactly min_nr there, and room for more */
+		before = own_sleeps();
+		ASSERT_EQ(1, aio->getevents(ctx, 1, NR, events, NULL));
+		exactly = fewest_sleeps(exactly, before);
+		EXPECT_EVENT(&events[0], &iocbs[NR], POLLIN);
+	}
+	EXPECT_EQ(0, more);
+	EXPECT_EQ(0, exactly);
 }
 
 CASE(io_getevents, nr_leaves_rest,
@@ -124,20 +129,26 @@ CASE(io_getevents, nr_zero,
      .clause = "io_getevents.nr.zero", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
+	enum { ROUNDS = 16 };
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
 	struct timespec hour = millis(3600 * 1000);
+	long before, sleeps = LONG_MAX;
 	struct io_event event;
-	long sleeps = own_sleeps();
+	unsigned int i;
 
-	EXPECT_EQ(0, aio->getevents(ctx, 0, 0, nowhere(), NULL));
-	EXPECT_EQ(0, aio->getevents(ctx, 0, 0, NULL, &hour));
-	stage_events(ctx, 1, iocb);
-	EXPECT_EQ(0, aio->getevents(ctx, 0, 0, nowhere(), NULL));
-	EXPECT_EQ(0, aio->getevents(ctx, 0, 0, NULL, &hour));
-	EXPECT_EQ(sleeps, own_sleeps());
-	EXPECT_EQ(1, ring_unread(ctx));
-	ASSERT_EQ(1, aio->getevents(ctx, 1, 1, &event, NULL));
+	for (i = 0; i < ROUNDS; i++) {
+		before = own_sleeps();
+		EXPECT_EQ(0, aio->getevents(ctx, 0, 0, nowhere(), NULL));
+		EXPECT_EQ(0, aio->getevents(ctx, 0, 0, NULL, &hour));
+		stage_events(ctx, 1, iocb);
+		EXPECT_EQ(0, aio->getevents(ctx, 0, 0, nowhere(), NULL));
+		EXPECT_EQ(0, aio->getevents(ctx, 0, 0, NULL, &hour));
+		sleeps = fewest_sleeps(sleeps, before);
+		EXPECT_EQ(1, ring_unread(ctx));
+		ASSERT_EQ(1, aio->getevents(ctx, 1, 1, &event, NULL));
+	}
+	EXPECT_EQ(0, sleeps);
 	EXPECT_EVENT(&event, iocb, POLLIN);
 }
 
