@@ -69,6 +69,7 @@ COMMAND_LINE = (
     "null_blk.nr_devices=0",
     "scsi_debug.dev_size_mb=64",
     "scsi_debug.delay=0",
+    "dummy_hcd.num=4",
     "zram.num_devices=0",
     "loop.max_loop=0",
     "syscall.x32=y",
