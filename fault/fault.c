@@ -87,6 +87,11 @@ void fault_off(const char *point)
 	judge(point);
 }
 
+bool fault_off_if(const char *point)
+{
+	return disarm(point);
+}
+
 void fault_ring(bool wanted)
 {
 	fault_ring_wanted = wanted;
@@ -168,15 +173,25 @@ static unsigned int try_hits(const char *point, int info, uint64_t hits,
 	return swept.fired;
 }
 
-/* With nothing failing; what is made once, by the first run, is no leak. */
-static struct left warm_up(const char *point, int info,
-			   void (*scenario)(struct swept *))
+/*
+ * With nothing failing; what is made once, by the first run, is no leak. Gives
+ * how often the point was asked.
+ */
+static unsigned int warm_up(const char *point, int info,
+			    void (*scenario)(struct swept *),
+			    struct left *before)
 {
 	struct swept swept = { .point = point, .info = info };
+	unsigned int asked;
 
+	arm(point);
+	REQUIRE(fault_enable_hits(point, info, 0));
 	scenario(&swept);
+	asked = fault_hits(point);
+	disarm(point);
 	EXPECT_EQ(0, swept.error);
-	return left_now();
+	*before = left_now();
+	return asked;
 }
 
 unsigned int sweep(const char *point, int info,
@@ -185,7 +200,7 @@ unsigned int sweep(const char *point, int info,
 	unsigned int total, i, k, pairs = 0;
 	struct left before;
 
-	before = warm_up(point, info, scenario);
+	warm_up(point, info, scenario, &before);
 	for (total = 0; total < HITS_MAX; total++)
 		if (!try_hits(point, info, 1ull << total, scenario, before))
 			break;
@@ -200,18 +215,47 @@ unsigned int sweep(const char *point, int info,
 	return total;
 }
 
-unsigned int sweep_info(const char *point, int first, unsigned int nth,
+static unsigned int raise_info(const char *point, int first, unsigned int nth,
+			       void (*scenario)(struct swept *),
+			       struct left before)
+{
+	unsigned int total = 0;
+
+	while (try_hits(point, first + (int)total, 1ull << (nth - 1), scenario,
+			before))
+		total++;
+	return total;
+}
+
+unsigned int sweep_info(const char *point, int first,
 			void (*scenario)(struct swept *swept))
 {
-	uint64_t hit = 1ull << (nth - 1);
-	unsigned int total = 0;
 	struct left before;
+	unsigned int total;
 
-	before = warm_up(point, first, scenario);
-	while (try_hits(point, first + (int)total, hit, scenario, before))
-		total++;
+	warm_up(point, first, scenario, &before);
+	total = raise_info(point, first, 1, scenario, before);
 	if (!total)
 		report_ending(ENDING_BROKEN, "%s did not fire", point);
-	report_line("sweep %s from %d, hit %u: %u", point, first, nth, total);
+	report_line("sweep %s from %d: %u", point, first, total);
+	return total;
+}
+
+unsigned int sweep_each_info(const char *point, int first,
+			     void (*scenario)(struct swept *swept))
+{
+	unsigned int asked, nth, one, total = 0;
+	struct left before;
+
+	asked = warm_up(point, first, scenario, &before);
+	REQUIRE(asked <= HITS_MAX);
+	for (nth = 1; nth <= asked; nth++) {
+		one = raise_info(point, first, nth, scenario, before);
+		total += one;
+		report_line("sweep %s from %d, hit %u: %u", point, first, nth,
+			    one);
+	}
+	if (!total)
+		report_ending(ENDING_BROKEN, "%s did not fire", point);
 	return total;
 }

@@ -31,6 +31,11 @@ void fault_hit(const char *point, int info, unsigned int nth);
 void fault_at_random(const char *point, int info, unsigned int percent);
 /* fault_off() - no more. */
 void fault_off(const char *point);
+/*
+ * fault_off_if() - the same, where nobody knows whether there was anything to
+ * fail: gives whether it did.
+ */
+bool fault_off_if(const char *point);
 
 /* fault_ring() - contexts made from now on have a ring of ours, or not. */
 void fault_ring(bool wanted);
@@ -57,10 +62,13 @@ unsigned int sweep(const char *point, int info,
 		   void (*scenario)(struct swept *swept));
 
 /*
- * sweep_info() - run scenario with info first, first + 1, … at the point's
- * nth hit, until one no longer makes it fail. Gives how many did.
+ * sweep_info() - run scenario with info first, first + 1, … at the first hit,
+ * until one no longer makes it fail. Gives how many did: none is broken.
  */
-unsigned int sweep_info(const char *point, int first, unsigned int nth,
+unsigned int sweep_info(const char *point, int first,
 			void (*scenario)(struct swept *swept));
+/* sweep_each_info() - the same at each hit that there is, one by one. */
+unsigned int sweep_each_info(const char *point, int first,
+			     void (*scenario)(struct swept *swept));
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "case.h"
+#include "kernel.h"
 #include "needs.h"
 #include "points.h"
 
@@ -59,6 +60,43 @@ NEED(fail_nth, "a kernel in which the n-th allocation can be made to fail")
 		if (!set(settings[i][0], settings[i][1]) && errno != ENOENT)
 			return strerror(errno);
 	return NULL;
+}
+
+/* --- what is counted --- */
+
+#define ANY_ORDER  "0"
+#define NO_ORDER   "20"
+#define MIN_ORDER  DEBUG "/fail_page_alloc/min-order"
+#define BY_CACHE   DEBUG "/failslab/cache-filter"
+#define CACHE_FLAG "/sys/kernel/slab/%s/failslab"
+
+static char marked[200];
+
+static void count_all(void *unused)
+{
+	REQUIRE(set(MIN_ORDER, ANY_ORDER));
+	REQUIRE(set(BY_CACHE, "N"));
+	if (*marked)
+		REQUIRE(set(marked, "0"));
+}
+
+void fail_only_slab(const char *cache)
+{
+	REQUIRE(this_case()->serial);
+	snprintf(marked, sizeof(marked), CACHE_FLAG, cache);
+	at_end(count_all, NULL);
+	REQUIRE(set(marked, "1"));
+	REQUIRE(set(BY_CACHE, "Y"));
+	REQUIRE(set(MIN_ORDER, NO_ORDER));
+}
+
+/* No cache is marked. */
+void fail_only_pages(void)
+{
+	REQUIRE(this_case()->serial);
+	*marked = '\0';
+	at_end(count_all, NULL);
+	REQUIRE(set(BY_CACHE, "Y"));
 }
 
 /*

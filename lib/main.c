@@ -99,12 +99,15 @@ static int by_id(const void *a, const void *b)
 		      (*(const struct aio_case *const *)b)->id);
 }
 
-/* What a raw call promises it promises 32-bit programs too. */
+/*
+ * What a raw call promises it promises 32-bit programs too. Those have no
+ * libfiu, and no faults.
+ */
 static unsigned int flavours_of(const struct aio_case *c)
 {
 	unsigned int bits = c->flavours ? c->flavours : RAW | LIBAIO;
 
-	return bits & RAW ? bits | COMPAT32 : bits;
+	return bits & RAW && !c->fault ? bits | COMPAT32 : bits;
 }
 
 static const char *file_of(const struct aio_case *c)

@@ -84,7 +84,7 @@ CASE(fault, byte_ctxp, "of a handle every byte must be there, and writable",
      .clause = "io_setup.efault.straddle", .fault = "mm/ctxp")
 {
 	EXPECT_EQ(sizeof(aio_handle) + 1,
-		  sweep_info("mm/ctxp", 0, 1, setup_at_byte));
+		  sweep_info("mm/ctxp", 0, setup_at_byte));
 }
 
 /* As many as are wholly there are taken. */
@@ -120,7 +120,7 @@ CASE(fault, byte_list, "of a list what is wholly there is taken",
      .needs = "eventfd")
 {
 	EXPECT_EQ(LIST * sizeof(struct iocb *),
-		  sweep_info("mm/list", 0, 1, submit_at_byte));
+		  sweep_info("mm/list", 0, submit_at_byte));
 }
 
 static void submit_request_at_byte(struct swept *swept)
@@ -149,7 +149,7 @@ CASE(fault, byte_iocb,
      .needs = "eventfd")
 {
 	EXPECT_EQ(sizeof(struct iocb) + 1,
-		  sweep_info("mm/iocb", 0, 1, submit_request_at_byte));
+		  sweep_info("mm/iocb", 0, submit_request_at_byte));
 }
 
 /* What cannot be given stays in the ring. */
@@ -180,7 +180,7 @@ CASE(fault, byte_events, "events that cannot be given wholly stay in the ring",
      .flavours = RAW | LIBAIO | PGETEVENTS, .needs = "eventfd")
 {
 	EXPECT_EQ(LIST * sizeof(struct io_event),
-		  sweep_info("mm/events", 0, 1, reap_at_byte));
+		  sweep_info("mm/events", 0, reap_at_byte));
 }
 
 static void wait_at_byte(struct swept *swept)
@@ -207,7 +207,7 @@ CASE(fault, byte_timeout, "of a time-out every byte must be there",
      .flavours = RAW | PGETEVENTS, .needs = "eventfd")
 {
 	EXPECT_EQ(sizeof(struct timespec),
-		  sweep_info("mm/timeout", 0, 1, wait_at_byte));
+		  sweep_info("mm/timeout", 0, wait_at_byte));
 }
 
 static void wait_masked_at_byte(struct swept *swept)
@@ -235,5 +235,5 @@ CASE(fault, byte_usig,
      .needs = "eventfd")
 {
 	EXPECT_EQ(sizeof(struct aio_usig),
-		  sweep_info("mm/usig", 0, 1, wait_masked_at_byte));
+		  sweep_info("mm/usig", 0, wait_masked_at_byte));
 }
