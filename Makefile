@@ -11,7 +11,7 @@ PROGRAM	 := $(BUILD)/aioabi-cases
 
 # Debian packages, by what they are for
 DEPS_BUILD := gcc make libc6-dev libaio-dev libblkid-dev libfiu-dev
-DEPS_RUN   := python3 python3-pytest python3-click python3-rich
+DEPS_RUN   := python3 python3-pytest python3-click python3-rich python3-jinja2
 # QEMU, and what makes the file systems and orders the modules of its guests
 DEPS_VM    := qemu-system-x86 kmod zstd e2fsprogs xfsprogs btrfs-progs \
 	      f2fs-tools debian-archive-keyring
@@ -19,6 +19,9 @@ DEPS_VM    := qemu-system-x86 kmod zstd e2fsprogs xfsprogs btrfs-progs \
 DEPS_LAB   := bc bison flex libelf-dev libssl-dev ccache patch lcov xz-utils
 DEPS_CHECK := clang clang-format clang-tidy cppcheck flake8 mypy black \
 	      python3-jsonschema python3-junitparser
+
+# what the pages of a report are looked at with: a large download
+DEPS_HTML  := chromium chromium-driver python3-selenium fonts-dejavu-core
 
 ARCH	 := $(shell $(CC) -dumpmachine | cut -d- -f1)
 VERSION	 := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || \
@@ -63,8 +66,9 @@ HARNESS_OBJECTS := $(patsubst %.c,$(OBJ)/%.o,$(wildcard lib/tests/*.c)) \
 
 AIOABI := $(PYTHON) runner/aioabi
 
-.PHONY: all help run matrix teeth lab check bench new build format lint clean deps \
-	deps-build deps-run deps-vm deps-lab deps-check
+.PHONY: all help run matrix report teeth lab check check-html bench new build \
+	format lint clean deps deps-build deps-run deps-vm deps-lab deps-check \
+	deps-html
 
 all: build
 
@@ -148,6 +152,9 @@ teeth: build ## break the calls under each case: which notice nothing?
 matrix: deps-vm build ## run the suite on kernels in VMs: KERNELS="debian:6.1 …"
 	@$(AIOABI) matrix $(KERNELS) $(ARGS)
 
+report: deps-run ## make the site of all runs, results/html/index.html
+	@$(AIOABI) report $(ARGS)
+
 lab: deps-lab build ## break kernels: coverage, old bugs, mutants (ARGS="--sample 100")
 	@status=0; \
 	$(AIOABI) coverage || status=$$?; \
@@ -175,6 +182,9 @@ check: deps-check ## the project's own tests
 	$(PYTHON) -m pytest -q runner/tests
 	$(AIOABI) run
 
+check-html: deps-html ## look at the pages of a report in headless Chromium
+	$(PYTHON) -m pytest -q runner/tests/html_check.py
+
 # it does not see through process_vm_readv(2), by which the sabotage reads
 BLIND := negativeIndex ctuuninitvar identicalConditionAfterEarlyExit
 
@@ -185,12 +195,14 @@ lint: deps-check ## format and lint checks
 		$(BLIND:%=--suppress=%:lib/sabotage.c) -D_GNU_SOURCE -Ilib lib
 	@black --quiet --check $(PYTHON_SOURCES)
 	@flake8 $(PYTHON_SOURCES)
+	@$(PYTHON) -m runner.contract render --check
 	@mypy $(filter-out runner/aioabi %_test.py runner/tests/% \
 		runner/lab/tests/%,$(PYTHON_SOURCES))
 
 format: deps-check ## rewrite the sources in the project's format
 	clang-format -i $(C_SOURCES)
 	black --quiet $(PYTHON_SOURCES)
+	$(PYTHON) -m runner.contract render
 
 # --- dependencies: one line that says what, then apt-get ---
 
@@ -223,6 +235,8 @@ deps-lab: deps-vm
 	$(call install,$(DEPS_LAB))
 deps-check: deps-run
 	$(call install,$(DEPS_CHECK))
+deps-html: deps-check
+	$(call install,$(DEPS_HTML))
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

@@ -602,10 +602,7 @@ def _check(args: argparse.Namespace) -> int:
     contract = load(args.contract)
     listing = _listing(args)
     found = faults(contract, listing)
-    if args.rendered.exists() and args.rendered.read_text() != to_markdown(contract):
-        found.append(
-            f"{args.rendered}: not up to date: python3 -m runner.contract render"
-        )
+    found += _stale(args.rendered, contract)
     missing = [row for row in rows(contract, listing) if row.missing]
     for row in missing:
         print(f"{row.clause.id}: {row.missing}")
@@ -627,9 +624,22 @@ def _table(args: argparse.Namespace) -> int:
     return 0
 
 
+def _stale(rendered: Path, contract: Contract) -> list[str]:
+    """That the page is there and not what the catalogue says, if it is so."""
+    if not rendered.exists() or rendered.read_text() == to_markdown(contract):
+        return []
+    return [f"{rendered}: not up to date: make format, or runner.contract render"]
+
+
 def _render(args: argparse.Namespace) -> int:
-    args.rendered.write_text(to_markdown(load(args.contract)), encoding="ascii")
-    return 0
+    contract = load(args.contract)
+    stale = _stale(args.rendered, contract)
+    if not args.check:
+        args.rendered.write_text(to_markdown(contract), encoding="ascii")
+        return 0
+    for text in stale:
+        print(text, file=sys.stderr)
+    return 1 if stale else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -661,6 +671,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     command.set_defaults(run=_table)
     command = commands.add_parser("render", help="write cases/CONTRACT.md")
+    command.add_argument("--check", action="store_true", help="only look at it")
     command.set_defaults(run=_render)
     args = parser.parse_args(argv)
     try:

@@ -82,6 +82,22 @@ class Run:
             if record.get("type") == "outcome"
         ]
 
+    def unwell(self) -> list[Outcome]:
+        """Its outcomes but for what passed: much quicker than all of them."""
+        found = []
+        try:
+            lines = (self.folder / "outcomes.jsonl").read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        for line in lines:
+            if b'"outcome":"pass"' in line or b'"type":"outcome"' not in line:
+                continue
+            try:
+                found.append(Outcome.from_record(json.loads(line)))
+            except ValueError:
+                continue
+        return [outcome for outcome in found if outcome.outcome != "pass"]
+
     def unfinished(self) -> list[Key]:
         """Items that were started and have no outcome: what killed it may be here."""
         flying: dict[tuple[Any, Any], Key] = {}

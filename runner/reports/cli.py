@@ -9,11 +9,14 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from .. import ROOT
 from ..options import default_results
 from ..store import Index, Store, StoreError
 from . import export
 from .baseline import accept, baselines, default_folder
 from .diff import Diff, Incomparable, to_json, to_markdown, to_text
+from .site import Site, SiteError
+from .site import write as write_site
 from .sides import Side, named, nearest, of_baseline
 
 DAY = 24 * 3600.0
@@ -214,6 +217,44 @@ def export_command(
     write(export.FORMATS[format_](found), output)
 
 
+# --- report ---
+
+
+@click.command("report")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where to (default: html in the folder of results).",
+)
+@click.option(
+    "--program",
+    type=click.Path(path_type=Path),
+    default=ROOT / "build" / "aioabi-cases",
+    metavar="FILE",
+    help="What lists titles and places of the cases (default: build/aioabi-cases).",
+)
+@RESULTS
+def report_command(
+    output: Optional[Path], program: Path, results: Optional[Path]
+) -> None:
+    """Make the static site: a matrix of clauses and kernels, a page for each kernel
+    and case.
+
+    It needs no server and no network: open index.html. A site that is there is
+    replaced.
+    """
+    store = open_store(results)
+    site = Site(store, Index(store), program)
+    try:
+        page = write_site(site, output or store.root / "html")
+    except SiteError as error:
+        raise Failure(str(error)) from error
+    store.own(page.parent, *page.parent.rglob("*"))
+    click.echo(f"{page}: {len(site.columns)} kernels, {len(site.keys)} items")
+
+
 # --- prune ---
 
 
@@ -265,4 +306,10 @@ def prune_command(
     click.echo(f"{len(gone)} of {number} runs {would}removed")
 
 
-COMMANDS = (diff_command, accept_command, export_command, prune_command)
+COMMANDS = (
+    diff_command,
+    report_command,
+    accept_command,
+    export_command,
+    prune_command,
+)

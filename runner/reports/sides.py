@@ -50,7 +50,7 @@ class Side:
 
     @cached_property
     def _by_run(self) -> dict[str, dict[Key, Outcome]]:
-        return {run.id: worst(run.outcomes()) for run in self.runs}
+        return {run.id: worst(run.unwell()) for run in self.runs}
 
     def full(self, item: Item) -> Outcome:
         """An item's outcome with all its diagnostics, where there are any."""
