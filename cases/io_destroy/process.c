@@ -3,6 +3,7 @@
  * Contexts and the life of a process: fork(), vfork(), exec, and every way to
  * exit. A child inherits none; what a process leaves is drained for it.
  */
+#include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -432,4 +433,76 @@ CASE(io_destroy, exec_waits, "execve() waits for requests in flight",
      .serial = true)
 {
 	check_exit_waits(BY_EXEC);
+}
+
+/* --- exit from several contexts at once --- */
+
+/* A POLL that alone keeps the reader's end of a pipe open. */
+static void leave_poll(const int ends[2])
+{
+	struct iocb *iocb = GUARDED(struct iocb);
+
+	stage_submit(new_context(EVENTS), prep_poll(iocb, ends[0], POLLIN));
+	REQUIRE(!close(ends[0]));
+}
+
+/*
+ * Of three contexts the middle one has a read in flight, the others a POLL that
+ * ends when its context is killed: which its pipe's writer sees. They must not
+ * wait for the read. Where they do the case hangs.
+ */
+static void check_exit_together(enum way way)
+{
+	struct gate *go = shared_memory(sizeof(*go));
+	int fd, ends[2][2], i;
+	struct pollfd writer;
+	struct held *held;
+	struct iocb iocb;
+	pid_t pid;
+
+	held = held_open(&fd);
+	hold(held, HOLD_READS);
+	for (i = 0; i < 2; i++)
+		REQUIRE(!pipe2(ends[i], O_CLOEXEC));
+	pid = child_fork();
+	if (!pid) {
+		leave_poll(ends[0]);
+		stage_submit(new_context(EVENTS),
+			     prep_read(&iocb, fd, io_buffer(HELD_BLOCK),
+				       HELD_BLOCK, 0));
+		leave_poll(ends[1]);
+		gate_wait(go);
+		leave_by(way);
+	}
+	for (i = 0; i < 2; i++)
+		REQUIRE(!close(ends[i][0]));
+	held_wait(held, 1);
+	wait_asleep_in(pid, SYS_futex);
+	gate_open(go);
+	for (i = 0; i < 2; i++) {
+		writer = (struct pollfd){ .fd = ends[i][1] };
+		REQUIRE(poll(&writer, 1, -1) == 1);
+		EXPECT_EQ(POLLERR, writer.revents);
+		EXPECT_TRUE(!has_gone(pid));
+		REQUIRE(!close(ends[i][1]));
+	}
+	release_all(held);
+	child_wait(pid);
+	EXPECT_QUOTA_BACK();
+}
+
+CASE(io_destroy, exit_together,
+     "exit kills all contexts before it waits for the first",
+     .clause = "io_destroy.exit.together", .needs = "held task_syscall",
+     .serial = true, .fixed_by = "dc48e56d7616")
+{
+	check_exit_together(BY_EXIT);
+}
+
+CASE(io_destroy, kill_together,
+     "SIGKILL kills all contexts before it waits for the first",
+     .clause = "io_destroy.exit.together", .needs = "held task_syscall",
+     .serial = true, .fixed_by = "dc48e56d7616")
+{
+	check_exit_together(BY_SIGNAL);
 }
