@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -218,12 +219,15 @@ void at_end(void (*fn)(void *arg), void *arg)
 	ends[end_count++].arg = arg;
 }
 
+/* Threads of a case open what they need side by side. */
+static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
 static int *kept;
 static unsigned int kept_count, kept_room;
 
 int keep(int fd)
 {
 	REQUIRE(fd >= 0);
+	pthread_mutex_lock(&kept_lock);
 	if (kept_count == kept_room) {
 		unsigned int room = kept_room ? kept_room * 2 : 64;
 		int *more = realloc(kept, room * sizeof(*kept));
@@ -233,6 +237,7 @@ int keep(int fd)
 		kept_room = room;
 	}
 	kept[kept_count++] = fd;
+	pthread_mutex_unlock(&kept_lock);
 	return fd;
 }
 
@@ -240,9 +245,11 @@ void drop(int fd)
 {
 	unsigned int i;
 
+	pthread_mutex_lock(&kept_lock);
 	for (i = 0; i < kept_count; i++)
 		if (kept[i] == fd)
 			kept[i] = -1;
+	pthread_mutex_unlock(&kept_lock);
 	REQUIRE(!close(fd));
 }
 
