@@ -295,3 +295,166 @@ CASE(ring, migrate_nodes,
 		number += 2 * PIECE;
 	}
 }
+
+/* --- while somebody reaps --- */
+
+/* The node of a page; a negative errno when it has none. */
+static int node_of(aio_handle page)
+{
+	void *pages[] = { (void *)page };
+	int status;
+
+	frame_of(page);
+	REQUIRE(!syscall(SYS_move_pages, 0, 1ul, pages, NULL, &status, 0));
+	return status;
+}
+
+/*
+ * The reaper holds the lock of the ring while it copies. Who moves pages does
+ * not wait for that, but goes on without the page.
+ */
+CASE(ring, migrate_locked,
+     "a ring that somebody reaps from stays where it is, and holds up nobody",
+     .clause = "ring.migrate.locked", .needs = "nodes2 userfaultfd")
+{
+	struct io_event *copy = io_buffer(PAGE_SIZE), *events;
+	aio_handle ctx = new_context(1);
+	void *pages[] = { (void *)ctx };
+	int from, to, status;
+	struct waiter *waiter;
+	struct trap *trap;
+
+	from = node_of(ctx);
+	REQUIRE(from >= 0);
+	to = !from;
+	stage_complete(ctx, 1, PIECE);
+	memset(copy, 0, PAGE_SIZE);
+	events = io_buffer(PAGE_SIZE);
+	trap = trap_set(events, PAGE_SIZE);
+	waiter = waiter_run(ctx, 1, 1, events, NULL);
+	trap_wait(trap);
+	syscall(SYS_move_pages, 0, 1ul, pages, &to, &status, 0);
+	EXPECT_EQ(from, node_of(ctx));
+	EXPECT_TRUE(!waiter_done(waiter));
+	trap_release(trap, copy);
+	EXPECT_EQ(1, waiter_result(waiter));
+	EXPECT_NUMBERED(events, 1, PIECE);
+	REQUIRE(!syscall(SYS_move_pages, 0, 1ul, pages, &to, &status, 0));
+	EXPECT_EQ(to, status);
+	EXPECT_EQ(to, node_of(ctx));
+	EXPECT_WORKS(ctx, 1);
+}
+
+/* Events of one ring after the other, in step with who reaps them. */
+struct completer {
+	const aio_handle *ctx;
+	unsigned int rings;
+	atomic_uint rounds; /* that it has done */
+	atomic_uint reaped; /* that were reaped: it is one ahead at most */
+	atomic_bool done;
+};
+
+static void *complete_often(void *arg)
+{
+	struct completer *completer = arg;
+	unsigned int round, i;
+
+	for (round = 0; !atomic_load(&completer->done); round++) {
+		pin_to_cpu((round + 1) % cpus_usable());
+		for (i = 0; i < completer->rings; i++)
+			stage_complete(completer->ctx[i], PIECE,
+				       round * PIECE + i);
+		count_up(&completer->rounds);
+		wait_until_ge(&completer->reaped, round + 1);
+	}
+	return NULL;
+}
+
+/* The reaper, on another CPU in each round, until the mover has done. */
+static void expect_none_lost(struct completer *completer, atomic_bool *moved)
+{
+	struct thread *thread = thread_run(complete_often, completer);
+	struct io_event events[PIECE];
+	unsigned int round, i;
+
+	for (round = 0; !atomic_load(&completer->done); round++) {
+		pin_to_cpu(round % cpus_usable());
+		for (i = 0; i < completer->rings; i++) {
+			ASSERT_EQ(PIECE,
+				  aio->getevents(completer->ctx[i], PIECE,
+						 PIECE, events, NULL));
+			EXPECT_NUMBERED(events, PIECE, round * PIECE + i);
+		}
+		/* before the completer looks whether there is more to do */
+		atomic_store(&completer->done, atomic_load(moved));
+		count_up(&completer->reaped);
+	}
+	unpin();
+	thread_join(thread);
+	EXPECT_EQ(round, atomic_load(&completer->rounds));
+	for (i = 0; i < completer->rings; i++)
+		EXPECT_EQ(0, ring_unread(completer->ctx[i]));
+}
+
+CASE(ring, migrate_complete,
+     "rings are moved between those who complete and reap on other CPUs",
+     .clause = "race.migrate_complete", .needs = "compaction cpus2",
+     .serial = true, .time_limit = 60)
+{
+	struct rings *rings = make_rings();
+	struct completer completer = { .ctx = rings->ctx, .rings = RINGS };
+	atomic_bool done = false;
+	struct thread *mover = thread_run(compact_often, &done);
+
+	expect_none_lost(&completer, &done);
+	thread_join(mover);
+	if (!moved(rings))
+		SKIP("the kernel had no reason to move a page");
+}
+
+#define NODE_RINGS 4
+
+struct mover {
+	aio_handle ctx[NODE_RINGS];
+	unsigned int times; /* that a page was moved */
+	atomic_bool done;
+};
+
+/* Pages that are in use at that moment stay where they are. */
+static void *move_often(void *arg)
+{
+	struct mover *mover = arg;
+	unsigned int i, k;
+
+	for (i = 0; mover->times < NODE_ROUNDS; i++) {
+		for (k = 0; k < NODE_RINGS; k++) {
+			void *pages[] = { (void *)mover->ctx[k] };
+			int node = (int)i % 2, status = -1;
+
+			frame_of(mover->ctx[k]);
+			syscall(SYS_move_pages, 0, 1ul, pages, &node, &status,
+				0);
+			mover->times += status == node;
+		}
+	}
+	atomic_store(&mover->done, true);
+	return NULL;
+}
+
+CASE(ring, migrate_complete_nodes, "the same, from node to node",
+     .clause = "race.migrate_complete", .needs = "nodes2 cpus2",
+     .time_limit = 60)
+{
+	struct mover mover = { 0 };
+	struct completer completer = { .ctx = mover.ctx, .rings = NODE_RINGS };
+	struct thread *thread;
+	unsigned int i;
+
+	for (i = 0; i < NODE_RINGS; i++)
+		mover.ctx[i] = new_context(1);
+	thread = thread_run(move_often, &mover);
+	expect_none_lost(&completer, &mover.done);
+	thread_join(thread);
+	for (i = 0; i < NODE_RINGS; i++)
+		EXPECT_OK(aio->destroy(mover.ctx[i]));
+}
