@@ -4,6 +4,7 @@
  * signals of their own sizes, which a 64-bit kernel reads by other functions.
  * What is promised to all callers they get from the cases of all callers.
  */
+#include <limits.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -26,6 +27,49 @@ CASE(compat, setup_handle, "io_setup() writes four bytes, and none behind them",
 	EXPECT_OK(aio->setup(1, GUARDED(aio_handle)));
 }
 
+CASE(compat, setup_errors, "io_setup() refuses what it refuses to all",
+     .clause = "compat.setup.errors", .flavours = COMPAT32)
+{
+	const unsigned int over_limit = 4194305;
+	aio_handle *at_page = io_buffer(PAGE_SIZE);
+	aio_handle ctx = 1;
+
+	EXPECT_ERR(EINVAL, aio->setup(1, &ctx));
+	EXPECT_EQ(1, ctx);
+	ctx = 0;
+	EXPECT_ERR(EINVAL, aio->setup(0, &ctx));
+	EXPECT_ERR(EINVAL, aio->setup(over_limit, &ctx));
+	EXPECT_ERR(EINVAL, aio->setup(UINT32_MAX, &ctx));
+	/* doubled in 32 bits it is none */
+	EXPECT_ERR(EAGAIN, aio->setup(0x80000000u, &ctx));
+	EXPECT_EQ(0, ctx);
+	EXPECT_ERR(EFAULT, aio->setup(0, nowhere()));
+	EXPECT_ERR(EFAULT, aio->setup(1, NULL));
+	read_only(at_page, PAGE_SIZE);
+	EXPECT_ERR(EFAULT, aio->setup(1, at_page));
+	EXPECT_EQ(0, maps_named("/[aio]"));
+	STAGE_OK(aio->setup(1, &ctx));
+	EXPECT_EQ(0, ring_of(ctx)->id);
+}
+
+CASE(compat, setup_quota,
+     "io_setup() refuses over the quota, and takes it back",
+     .clause = "compat.setup.errors", .needs = "root aio_sysctls",
+     .flavours = COMPAT32, .serial = true)
+{
+	aio_handle *at_page = io_buffer(PAGE_SIZE);
+	aio_handle ctx = 0;
+
+	sysctl_set("fs/aio-max-nr", aio_nr() + 1);
+	EXPECT_ERR(EAGAIN, aio->setup(2, &ctx));
+	read_only(at_page, PAGE_SIZE);
+	EXPECT_ERR(EFAULT, aio->setup(1, at_page));
+	EXPECT_QUOTA_BACK();
+	EXPECT_OK(aio->setup(1, &ctx));
+	EXPECT_OK(aio->destroy(ctx));
+	EXPECT_QUOTA_BACK();
+}
+
 #define REQUESTS 3
 
 CASE(compat, submit_pointers, "io_submit() reads an array of 32-bit pointers",
@@ -43,6 +87,38 @@ CASE(compat, submit_pointers, "io_submit() reads an array of 32-bit pointers",
 	ASSERT_EQ(REQUESTS, aio->submit(ctx, REQUESTS, list));
 	for (i = 0; i < REQUESTS; i++)
 		EXPECT_COMPLETES(ctx, list[i], 1);
+}
+
+CASE(compat, submit_errors, "io_submit() refuses what it refuses to all",
+     .clause = "compat.submit.errors", .flavours = COMPAT32)
+{
+	struct iocb **list = GUARDED_ARRAY(struct iocb *, REQUESTS);
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, REQUESTS);
+	int fd = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+	aio_handle ctx = new_context(2 * REQUESTS);
+	unsigned int i;
+	char byte;
+
+	for (i = 0; i < REQUESTS; i++)
+		list[i] = prep_read(&iocbs[i], fd, &byte, 1, 0);
+	EXPECT_ERR(EINVAL, aio->submit(ctx, -1, list));
+	EXPECT_ERR(EINVAL, aio->submit(ctx, LONG_MIN, list));
+	EXPECT_ERR(EINVAL, aio->submit(ctx + 1, 1, list));
+	EXPECT_ERR(EINVAL, aio->submit(dead_context(), 1, list));
+	EXPECT_ERR(EINVAL, aio->submit(0, 0, list));
+	EXPECT_ERR(EFAULT, aio->submit(ctx, 1, nowhere()));
+	EXPECT_EQ(0, aio->submit(ctx, 0, nowhere()));
+	list[0] = nowhere();
+	EXPECT_ERR(EFAULT, aio->submit(ctx, REQUESTS, list));
+	list[0] = &iocbs[0];
+	iocbs[1].aio_lio_opcode = UINT16_MAX;
+	EXPECT_EQ(1, aio->submit(ctx, REQUESTS, list));
+	EXPECT_ERR(EINVAL, aio->submit(ctx, REQUESTS - 1, list + 1));
+	list[1] = nowhere();
+	EXPECT_EQ(1, aio->submit(ctx, REQUESTS, list));
+	/* an array that is shorter than it says */
+	EXPECT_EQ(1, aio->submit(ctx, REQUESTS, list + REQUESTS - 1));
+	EXPECT_EQ(3, ring_unread(ctx));
 }
 
 CASE(compat, submit_vector, "segments are of two 32-bit words",
@@ -113,6 +189,60 @@ CASE(compat, getevents_time32,
 	EXPECT_GE(WAIT_NS, now_ns() - begin);
 	EXPECT_ERR(EINVAL, aio->getevents(ctx, -1, 1, &event, NULL));
 	EXPECT_ERR(EINVAL, aio->getevents(ctx, 0, -1, &event, NULL));
+}
+
+CASE(compat, getevents_errors, "io_getevents() refuses what it refuses to all",
+     .clause = "compat.getevents.errors", .flavours = COMPAT32)
+{
+	struct io_event *events = GUARDED_ARRAY(struct io_event, 2);
+	struct io_event *at_page = io_buffer(PAGE_SIZE);
+	aio_handle ctx = new_context(2);
+	struct timespec none = { 0 };
+
+	stage_complete(ctx, 2, 0);
+	EXPECT_ERR(EINVAL, aio->getevents(ctx + 1, 1, 1, events, &none));
+	EXPECT_ERR(EINVAL, aio->getevents(dead_context(), 1, 1, events, &none));
+	EXPECT_ERR(EINVAL, aio->getevents(ctx, 2, 1, events, &none));
+	EXPECT_ERR(EINVAL, aio->getevents(ctx, LONG_MIN, 1, events, &none));
+	EXPECT_ERR(EINVAL, aio->getevents(ctx, 1, LONG_MIN, events, &none));
+	EXPECT_ERR(EFAULT, aio->getevents(ctx, 1, 1, events, nowhere()));
+	read_only(at_page, PAGE_SIZE);
+	EXPECT_ERR(EFAULT, aio->getevents(ctx, 1, 1, at_page, &none));
+	EXPECT_EQ(2, ring_unread(ctx));
+	EXPECT_EQ(2, aio->getevents(ctx, 2, 2, events, &none));
+	EXPECT_NUMBERED(events, 2, 0);
+}
+
+struct call {
+	aio_handle ctx;
+	struct time32 timeout;
+	long result;
+};
+
+static void *wait_negative(void *arg)
+{
+	struct call *call = arg;
+	struct io_event event;
+
+	call->result =
+		aio->getevents(call->ctx, 1, 1, &event, (void *)&call->timeout);
+	return NULL;
+}
+
+/* One that came back would not be found asleep, but gone. */
+CASE(compat, getevents_negative, "a negative time-out waits without end",
+     .clause = "compat.getevents.negative", .needs = "eventfd task_syscall",
+     .flavours = COMPAT32)
+{
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct call call = { .ctx = new_context(1), .timeout = { -1, 0 } };
+	int fd = stage_poll(call.ctx, iocb);
+	struct thread *thread = thread_run(wait_negative, &call);
+
+	EXPECT_TRUE(wait_asleep_in(thread_tid(thread), SYS_io_getevents));
+	end_poll(fd);
+	thread_join(thread);
+	EXPECT_EQ(1, call.result);
 }
 
 CASE(compat, pgetevents_time32, "so does io_pgetevents()",

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Structures and numbers that are the same, or known, in every program. */
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -108,5 +114,151 @@ CASE(compat, numbers, "the calls answer under their published numbers",
 	EXPECT_ERR(EINVAL, by_number(NR_DESTROY, 0, 0, 0, NULL));
 	EXPECT_OK(by_number(NR_DESTROY, ctx, 0, 0, NULL));
 	EXPECT_TRUE(!is_mapped((void *)ctx));
+}
+#endif
+
+/* --- who looks on --- */
+
+#if defined(__x86_64__) || defined(__i386__)
+#ifdef __x86_64__
+#define ARCH AUDIT_ARCH_X86_64
+#else
+#define ARCH AUDIT_ARCH_I386
+#endif
+#define ARGS_MAX 6
+
+/* Calls that the kernel refuses, with arguments that no two have. */
+static const struct seen_call {
+	int nr;
+	unsigned int args;
+	unsigned long arg[ARGS_MAX];
+} calls[] = {
+	{ NR_SETUP, 2, { 11, 12 } },
+	{ NR_DESTROY, 1, { 21 } },
+	{ NR_GETEVENTS, 5, { 31, -32UL, 33, 34, 35 } },
+	{ NR_SUBMIT, 3, { 41, -42UL, 43 } },
+	{ NR_CANCEL, 3, { 51, 52, 53 } },
+	{ NR_PGETEVENTS, 6, { 61, -62UL, 63, 64, 65, 66 } },
+};
+#define CALLS (sizeof(calls) / sizeof(calls[0]))
+
+static long call_it(const struct seen_call *call)
+{
+	const unsigned long *arg = call->arg;
+	long result = syscall(call->nr, arg[0], arg[1], arg[2], arg[3], arg[4],
+			      arg[5]);
+
+	return result < 0 ? -errno : result;
+}
+
+#define SEEN   EBADR /* errors that no call gives */
+#define UNLIKE EBADE
+
+/* Leave with this error unless the word at this offset is this one. */
+static struct sock_filter *want_word(struct sock_filter *at, size_t offset,
+				     uint32_t word, unsigned int otherwise)
+{
+	*at++ = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+					     (uint32_t)offset);
+	*at++ = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, word, 1,
+					     0);
+	*at++ = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, otherwise);
+	return at;
+}
+
+/* From now on this call, with these arguments, fails with SEEN. */
+static void filter_call(const struct seen_call *call)
+{
+	struct sock_filter code[3 * (2 + 2 * ARGS_MAX) + 1], *at = code;
+	struct sock_fprog program = { .filter = code };
+	unsigned int i;
+
+	at = want_word(at, offsetof(struct seccomp_data, arch), ARCH,
+		       SECCOMP_RET_ALLOW);
+	at = want_word(at, offsetof(struct seccomp_data, nr),
+		       (uint32_t)call->nr, SECCOMP_RET_ALLOW);
+	for (i = 0; i < call->args; i++) {
+		uint64_t value = call->arg[i];
+		size_t low = offsetof(struct seccomp_data, args[i]);
+
+		at = want_word(at, low, (uint32_t)value,
+			       SECCOMP_RET_ERRNO | UNLIKE);
+		at = want_word(at, low + 4, (uint32_t)(value >> 32),
+			       SECCOMP_RET_ERRNO | UNLIKE);
+	}
+	*at++ = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
+					     SECCOMP_RET_ERRNO | SEEN);
+	program.len = (unsigned short)(at - code);
+	REQUIRE(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	REQUIRE(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+CASE(compat, seccomp, "filters see numbers and arguments as they were given",
+     .clause = "compat.seccomp", .needs = "seccomp", .flavours = RAW)
+{
+	unsigned int i;
+
+	for (i = 0; i < CALLS; i++) {
+		long refused = call_it(&calls[i]);
+
+		ROUND("call %d", calls[i].nr);
+		EXPECT_TRUE(refused == -EFAULT || refused == -EINVAL);
+		filter_call(&calls[i]);
+		EXPECT_ERR(SEEN, call_it(&calls[i]));
+	}
+}
+
+/* In a child that is traced. */
+static void make_calls(void)
+{
+	unsigned int i;
+
+	REQUIRE(!ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+	raise(SIGSTOP);
+	for (i = 0; i < CALLS; i++)
+		call_it(&calls[i]);
+	child_exit(0);
+}
+
+static void expect_seen(const struct __ptrace_syscall_info *info,
+			const struct seen_call *call)
+{
+	unsigned int i;
+
+	ROUND("call %d", call->nr);
+	EXPECT_EQ(ARCH, info->arch);
+	EXPECT_EQ(call->nr, info->entry.nr);
+	for (i = 0; i < call->args; i++)
+		EXPECT_EQ((uint64_t)call->arg[i], info->entry.args[i]);
+}
+
+CASE(compat, ptrace, "a tracer sees numbers and arguments as they were given",
+     .clause = "compat.seccomp", .flavours = RAW)
+{
+	const int at_call = SIGTRAP | 0x80; /* PTRACE_O_TRACESYSGOOD */
+	struct __ptrace_syscall_info info;
+	unsigned int i = 0;
+	pid_t pid = child_fork();
+	int status;
+
+	if (!pid)
+		make_calls();
+	REQUIRE(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+	REQUIRE(!ptrace(PTRACE_SETOPTIONS, pid, NULL,
+			PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL));
+	while (i < CALLS) {
+		REQUIRE(!ptrace(PTRACE_SYSCALL, pid, NULL, NULL));
+		REQUIRE(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+		REQUIRE(WSTOPSIG(status) == at_call);
+		REQUIRE(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info),
+			       &info) > 0);
+		/* the first that comes is the one, with others before it */
+		if (info.op == PTRACE_SYSCALL_INFO_ENTRY &&
+		    info.entry.args[0] == calls[i].arg[0])
+			expect_seen(&info, &calls[i++]);
+	}
+	ROUNDS_END();
+	REQUIRE(!ptrace(PTRACE_DETACH, pid, NULL, NULL));
+	EXPECT_CHILD_OK(pid);
 }
 #endif
