@@ -4,6 +4,7 @@
  * Programs free their buffers then: a kernel that returned early would let a
  * device write into memory that is somebody else's by now.
  */
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -331,5 +332,121 @@ CASE(io_destroy, waits_for_any_number, "one request or many: the last decides",
 		release_all(held);
 		thread_join(thread);
 		EXPECT_EQ(0, destroyer.result);
+	}
+}
+
+/* --- who is inside io_submit() --- */
+
+struct submission {
+	aio_handle ctx;
+	struct iocb *iocb;
+	long result;
+};
+
+static void *submit_it(void *arg)
+{
+	struct submission *submission = arg;
+
+	submission->result = submit_one(submission->ctx, submission->iocb);
+	return NULL;
+}
+
+/* The submitter is held where the kernel copies its iocb. */
+CASE(io_destroy, waits_for_submitter,
+     "who is inside io_submit() is waited for, and what it queues cancelled",
+     .clause = "io_destroy.waits.submitter",
+     .needs = "userfaultfd task_syscall eventfd")
+{
+	struct submission submission = { .ctx = new_context(1) };
+	int fd = open_eventfd(0, 0), counter = open_eventfd(0, EFD_NONBLOCK);
+	struct iocb *content = io_buffer(PAGE_SIZE);
+	struct destroyer destroyer = { 0 };
+	struct thread *submitter, *thread;
+	struct trap *trap;
+
+	notify(prep_poll(content, fd, POLLIN), counter);
+	submission.iocb = io_buffer(PAGE_SIZE);
+	trap = trap_set(submission.iocb, PAGE_SIZE);
+	submitter = thread_run(submit_it, &submission);
+	trap_wait(trap);
+	thread = destroy_in_thread(&destroyer, submission.ctx);
+	expect_waiting(thread, &destroyer);
+	trap_release(trap, content);
+	thread_join(submitter);
+	EXPECT_EQ(1, submission.result);
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+	EXPECT_EQ(1, eventfd_take(counter));
+}
+
+CASE(io_destroy, waits_for_submitter_and_read,
+     "what it queues and cannot be cancelled is waited for as well",
+     .clause = "io_destroy.waits.submitter",
+     .needs = "held userfaultfd task_syscall")
+{
+	struct submission submission = { .ctx = new_context(1) };
+	struct iocb *content = io_buffer(PAGE_SIZE);
+	unsigned char *buffer = io_buffer(HELD_BLOCK);
+	struct destroyer destroyer = { 0 };
+	struct thread *submitter, *thread;
+	struct held *held;
+	struct trap *trap;
+	int fd;
+
+	held = held_open(&fd);
+	pattern(held_data(held), HELD_BLOCK, SEED);
+	hold(held, HOLD_READS);
+	prep_read(content, fd, buffer, HELD_BLOCK, 0);
+	submission.iocb = io_buffer(PAGE_SIZE);
+	trap = trap_set(submission.iocb, PAGE_SIZE);
+	submitter = thread_run(submit_it, &submission);
+	trap_wait(trap);
+	thread = destroy_in_thread(&destroyer, submission.ctx);
+	expect_waiting(thread, &destroyer);
+	trap_release(trap, content);
+	thread_join(submitter);
+	EXPECT_EQ(1, submission.result);
+	held_wait(held, 1);
+	expect_waiting(thread, &destroyer);
+	release_all(held);
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+	EXPECT_PATTERN(buffer, HELD_BLOCK, SEED);
+}
+
+/* --- many at once --- */
+
+/* Were one to wait for another, the first to be let go would not come back. */
+CASE(io_destroy, waits_apart,
+     "contexts destroyed at once wait for their own requests only",
+     .clause = "io_destroy.concurrent", .needs = "held task_syscall")
+{
+	struct destroyer destroyers[REQUESTS] = { 0 };
+	unsigned char *buffer = io_buffer(HELD_BLOCK);
+	struct thread *threads[REQUESTS];
+	struct iocb iocbs[REQUESTS];
+	struct held *held;
+	int fd, i, k;
+
+	held = held_open(&fd);
+	hold(held, HOLD_READS);
+	for (i = 0; i < REQUESTS; i++) {
+		destroyers[i].ctx = new_context(1);
+		stage_submit(destroyers[i].ctx,
+			     prep_read(&iocbs[i], fd, buffer, HELD_BLOCK,
+				       i * HELD_BLOCK));
+	}
+	held_wait(held, REQUESTS);
+	for (i = 0; i < REQUESTS; i++) {
+		threads[i] =
+			destroy_in_thread(&destroyers[i], destroyers[i].ctx);
+		expect_waiting(threads[i], &destroyers[i]);
+	}
+	for (i = REQUESTS - 1; i >= 0; i--) {
+		release_at(held, i * HELD_BLOCK, 0);
+		thread_join(threads[i]);
+		EXPECT_EQ(0, destroyers[i].result);
+		for (k = 0; k < i; k++)
+			EXPECT_EQ(0, atomic_load(&destroyers[k].done));
 	}
 }

@@ -5,6 +5,7 @@
  */
 #include <poll.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -92,6 +93,64 @@ CASE(io_destroy, fork_child_starts_afresh,
 	EXPECT_CHILD_OK(pid);
 	EXPECT_EQ(0, aio->getevents(first, 0, 1, &event, NULL));
 	EXPECT_EQ(0, aio->getevents(second, 0, 1, &event, NULL));
+}
+
+/* What a child does with its parent's handle, and how it leaves. */
+static const enum way {
+	BY_EXIT,
+	BY_SIGNAL,
+	BY_EXEC,
+	BY_LAST_THREAD
+} ways[] = {
+	BY_EXIT,
+	BY_SIGNAL,
+	BY_EXEC,
+	BY_LAST_THREAD,
+};
+#define WAYS (sizeof(ways) / sizeof(ways[0]))
+static void leave_by(enum way way) __attribute__((noreturn));
+
+static void meddle(aio_handle parents, struct iocb *iocb)
+{
+	aio_handle own = new_context(8);
+	struct io_event event;
+
+	EXPECT_ERR(EINVAL, aio->cancel(parents, iocb, NULL));
+	EXPECT_ERR(EINVAL, aio->getevents(parents, 1, 1, &event, NULL));
+	EXPECT_ERR(EINVAL, aio->destroy(parents));
+	EXPECT_OK(aio->destroy(own));
+	new_context(8);
+}
+
+CASE(io_destroy, fork_parent_unharmed,
+     "whatever children do and however they leave, the parent's context works",
+     .clause = "io_destroy.fork.parent_works", .needs = "eventfd",
+     .flavours = RAW)
+{
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(8);
+	unsigned int i;
+	pid_t pid;
+	int fd;
+
+	for (i = 0; i < WAYS; i++) {
+		ROUND("way %u", i);
+		fd = stage_poll(ctx, iocb);
+		pid = child_fork();
+		if (!pid) {
+			meddle(ctx, iocb);
+			leave_by(ways[i]);
+		}
+		EXPECT_EQ(ways[i] == BY_SIGNAL ? SIGKILL : 0, child_wait(pid));
+		EXPECT_EQ(0, ring_unread(ctx));
+		end_poll(fd);
+		EXPECT_COMPLETES(ctx, iocb, POLLIN);
+	}
+	ROUNDS_END();
+	fd = stage_poll(ctx, iocb);
+	EXPECT_ERR(EINPROGRESS, aio->cancel(ctx, iocb, NULL));
+	EXPECT_COMPLETES(ctx, iocb, 0);
+	EXPECT_OK(aio->destroy(ctx));
 }
 
 CASE(io_destroy, fork_ring_shared, "a child's copy of the ring is the parent's",
@@ -255,8 +314,6 @@ CASE(io_destroy, exec_ends_contexts, "after execve() the contexts are gone",
 
 /* --- exit --- */
 
-enum way { BY_EXIT, BY_SIGNAL, BY_EXEC, BY_LAST_THREAD };
-
 EXEC_BODY(leave)
 {
 	return (int)arg;
@@ -347,6 +404,66 @@ CASE(io_destroy, thread_exit_returns_quota,
      .clause = "io_destroy.exit.quota", .serial = true)
 {
 	check_exit(BY_LAST_THREAD);
+}
+
+CASE(io_destroy, exit_polls,
+     "polls that nobody ends hold up no exit, by whichever way",
+     .clause = "io_destroy.exit.polls", .needs = "eventfd", .flavours = RAW)
+{
+	enum { N = 16 };
+	static struct iocb iocbs[N];
+	int fd = open_eventfd(0, 0), counter = open_eventfd(0, EFD_NONBLOCK);
+	unsigned int way, i;
+	aio_handle ctx;
+	pid_t pid;
+
+	for (way = 0; way < WAYS; way++) {
+		ROUND("way %u", way);
+		pid = child_fork();
+		if (!pid) {
+			ctx = new_context(N);
+			for (i = 0; i < N; i++)
+				stage_submit(ctx, notify(prep_poll(&iocbs[i],
+								   fd, POLLIN),
+							 counter));
+			leave_by(ways[way]);
+		}
+		EXPECT_EQ(ways[way] == BY_SIGNAL ? SIGKILL : 0,
+			  child_wait(pid));
+		EXPECT_EQ(N, eventfd_take(counter));
+	}
+}
+
+/* Every pattern of live and destroyed contexts in a small table. */
+CASE(io_destroy, exit_holes,
+     "an exit with holes between the contexts ends, and returns the rest",
+     .clause = "io_destroy.exit.holes", .needs = "eventfd", .flavours = RAW,
+     .serial = true)
+{
+	enum { SLOTS = 3 };
+	int fd = open_eventfd(0, 0);
+	static struct iocb iocbs[SLOTS];
+	aio_handle ctx[SLOTS];
+	unsigned int kept, i;
+	pid_t pid;
+
+	for (kept = 0; kept < 1 << SLOTS; kept++) {
+		ROUND("keeping contexts 0x%x", kept);
+		pid = child_fork();
+		if (!pid) {
+			for (i = 0; i < SLOTS; i++)
+				ctx[i] = new_context(EVENTS);
+			for (i = 0; i < SLOTS; i++) {
+				stage_submit(ctx[i],
+					     prep_poll(&iocbs[i], fd, POLLIN));
+				if (!(kept & 1 << i))
+					end_context(ctx[i]);
+			}
+			child_exit(0);
+		}
+		EXPECT_CHILD_OK(pid);
+		EXPECT_QUOTA_BACK();
+	}
 }
 
 /* --- exit with requests that do not end by themselves --- */

@@ -215,3 +215,40 @@ CASE(race, complete_exit, "requests that complete while their process exits",
 	}
 	side_end(side);
 }
+
+/* --- fork() against io_destroy() --- */
+
+static void fork_and_touch(void *arg)
+{
+	aio_handle *ctx = arg;
+	pid_t pid = child_fork();
+	int status;
+
+	if (!pid) {
+		signal(SIGSEGV, SIG_DFL);
+		signal(SIGBUS, SIG_DFL);
+		ring_of(*ctx)->head = ring_of(*ctx)->tail;
+		child_exit(0);
+	}
+	status = child_wait(pid);
+	EXPECT_TRUE(!status || WTERMSIG(status) == SIGSEGV ||
+		    WTERMSIG(status) == SIGBUS);
+}
+
+CASE(race, fork_destroy,
+     "children made while a ring is destroyed touch it and crash nothing",
+     .clause = "race.fork_destroy", .needs = "cpus2", .flavours = RAW)
+{
+	aio_handle ctx;
+	struct side *side = side_start(fork_and_touch, &ctx);
+	unsigned int i;
+
+	for (i = 0; i < EXITS; i++) {
+		ROUND("round %u", i);
+		ctx = new_context(1);
+		side_go(side, i);
+		EXPECT_OK(aio->destroy(ctx));
+		side_wait(side);
+	}
+	side_end(side);
+}
