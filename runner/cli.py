@@ -20,6 +20,7 @@ from .lab.cli import coverage, lab, mutants, old_bugs
 from .matrix import kernels_command, matrix_command
 from .options import Options, click_options
 from .progress import STYLES
+from .reports.bisect import bisect_command, step_command
 from .reports.cli import COMMANDS, RESULTS, Failure, open_store
 from .reports.sides import is_release
 from .store import Index, Run, StoreError
@@ -223,6 +224,8 @@ for command in (lab, mutants, old_bugs, coverage, *COMMANDS):
 cli.add_command(faults)
 cli.add_command(kernels_command)
 cli.add_command(matrix_command)
+cli.add_command(bisect_command)
+cli.add_command(step_command)
 
 
 def main() -> None:

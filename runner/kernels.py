@@ -393,6 +393,8 @@ def _read_facts(about: Path) -> dict[str, Any]:
 
 def local(path: Path, modules: Optional[Path] = None) -> Kernel:
     """A kernel from an image of one's own, and the modules that go with it."""
+    if path.is_dir():
+        path = _image_in(path)
     try:
         image = Image(path)
     except OSError as error:
@@ -409,8 +411,10 @@ def local(path: Path, modules: Optional[Path] = None) -> Kernel:
                 shutil.rmtree(folder, ignore_errors=True)
                 take_modules(tree, folder)
     config = _embedded_config(unpacked or b"")
-    beside = path.parent / "config"
-    for candidate in (beside, path.parent / ".config"):
+    beside = [path.parent / "config", path.parent / ".config"]
+    if path.name == "bzImage":
+        beside.append(path.parent / "../../../.config")
+    for candidate in beside:
         if not config and candidate.is_file():
             config = candidate.read_bytes()
     return Kernel(
@@ -422,6 +426,14 @@ def local(path: Path, modules: Optional[Path] = None) -> Kernel:
         modules=folder,
         config=config,
     )
+
+
+def _image_in(tree: Path) -> Path:
+    """The image that was built in a kernel's source tree."""
+    for name in ("arch/x86/boot/bzImage", "arch/x86_64/boot/bzImage", "vmlinux"):
+        if (tree / name).exists():
+            return tree / name
+    raise KernelError(f"{tree} has no arch/x86/boot/bzImage: make bzImage")
 
 
 def _bootable(path: Path, image: "Image", unpacked: Optional[bytes]) -> Path:

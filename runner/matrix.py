@@ -183,7 +183,7 @@ def matrix_command(
     begun = time.monotonic()
     lines: dict[str, Line] = {}
     with ThreadPoolExecutor(guests or default_guests()) as pool:
-        jobs = [pool.submit(_run_one, name, options, patterns) for name in names]
+        jobs = [pool.submit(run_one, name, options, patterns) for name in names]
         try:
             for job in as_completed(jobs):
                 line = job.result()
@@ -222,7 +222,7 @@ def default_guests() -> int:
     return max(1, min(len(os.sched_getaffinity(0)) // 2, room))
 
 
-def _run_one(what: str, options: Options, patterns: Sequence[str]) -> Line:
+def run_one(what: str, options: Options, patterns: Sequence[str]) -> Line:
     command = [
         *("setpriv", "--pdeathsig", "TERM"),
         *(sys.executable, str(ROOT / "runner/aioabi"), "run", "--kernel", what),

@@ -104,7 +104,7 @@ OPTIONS = (
     Option(
         "--kernel",
         "boot this kernel in a virtual machine and run there: debian:VERSION "
-        "(`aioabi kernels` lists them), or the path of an image",
+        "(`aioabi kernels` lists them), the path of an image, or the tree of one",
         metavar="WHAT",
     ),
     Option(

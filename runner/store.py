@@ -129,8 +129,7 @@ class RunWriter:
 
     def write(self, records: Sequence[Record]) -> None:
         """Keep these records: when this returns, they are on the disk."""
-        lines = (json.dumps(r, separators=(",", ":")) + "\n" for r in records)
-        data = "".join(lines).encode()
+        data = _lines_of(records)
         while data:
             data = data[os.write(self._file, data) :]
         os.fdatasync(self._file)
@@ -195,6 +194,23 @@ class Store:
             **more,
         }
         return RunWriter(self, folder, about)
+
+    def add(
+        self,
+        release: str,
+        name: str,
+        facts: Mapping[str, Any],
+        records: Sequence[Record],
+    ) -> Run:
+        """Keep a run that was made elsewhere, under the id that it has."""
+        parent = self.root / release
+        self._make(parent)
+        folder = parent / name
+        folder.mkdir()
+        (folder / "outcomes.jsonl").write_bytes(_lines_of(records))
+        save_facts(folder, facts)  # from here on it is a run
+        self.own(folder, *folder.iterdir())
+        return Run(folder, facts)
 
     def recover(self) -> list[Run]:
         """Mark the runs that ended without saying so as interrupted, and return
@@ -329,6 +345,11 @@ class Store:
             new.rename(path)
             self.own(path)
         return {"sha256": digest, "file": f"../{path.name}"}
+
+
+def _lines_of(records: Sequence[Record]) -> bytes:
+    lines = (json.dumps(r, separators=(",", ":")) + "\n" for r in records)
+    return "".join(lines).encode()
 
 
 def save_facts(folder: Path, facts: Mapping[str, Any]) -> None:

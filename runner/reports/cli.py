@@ -3,7 +3,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, Sequence
 
 import click
 from rich.console import Console
@@ -15,6 +15,7 @@ from ..store import Index, Store, StoreError
 from . import export
 from .baseline import accept, baselines, default_folder
 from .diff import Diff, Incomparable, to_json, to_markdown, to_text
+from .merge import MergeError, merge
 from .site import Site, SiteError
 from .site import write as write_site
 from .sides import Side, named, nearest, of_baseline
@@ -255,6 +256,43 @@ def report_command(
     click.echo(f"{page}: {len(site.columns)} kernels, {len(site.keys)} items")
 
 
+# --- merge ---
+
+
+@click.command("merge")
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@RESULTS
+def merge_command(files: Sequence[Path], results: Optional[Path]) -> None:
+    """Take in runs of other machines.
+
+    FILE is a tar archive of run folders (`tar czf runs.tgz results/6.12.1`), or what
+    `aioabi-cases run --format records` printed on a machine without Python. Nothing in
+    it is trusted: sizes, names, encoding and every record are checked, and what is not
+    as it should be is refused.
+
+    Exit status: 2 when a run was refused.
+    """
+    store = Store(results or default_results())
+    refused = False
+    for path in files:
+        try:
+            for run in merge(store, path):
+                said = run.refused or f"{run.records} records of {run.release}"
+                click.echo(f"{run.id}: {said}", err=bool(run.refused))
+                refused = refused or bool(run.refused)
+        except MergeError as error:
+            raise Failure(str(error)) from error
+    if store.root.is_dir():
+        Index(store)
+    sys.exit(2 if refused else 0)
+
+
 # --- prune ---
 
 
@@ -311,5 +349,6 @@ COMMANDS = (
     report_command,
     accept_command,
     export_command,
+    merge_command,
     prune_command,
 )
