@@ -70,6 +70,7 @@ RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 COMMIT = re.compile(r"[0-9a-f]{12}")
 COMMIT_SOURCE = re.compile(r'commit [0-9a-f]{12} \(".+"\)')
 CVE = re.compile(r"CVE-\d{4}-\d{4,}")
+TEST = re.compile(r"([a-z0-9_/]+\.py)::(test_[a-z0-9_]+)")
 
 Version = tuple[int, int, int]
 
@@ -127,6 +128,7 @@ class Clause:
     since: Range = Range()
     until: Range = Range()
     values: tuple[Value, ...] = ()
+    tests: tuple[str, ...] = ()  # "path/of/test.py::function"
 
     @property
     def interface(self) -> str:
@@ -264,7 +266,7 @@ class _Reader:
         if not isinstance(table, dict):
             self.fault(name, "is no table")
             table = {}
-        self.keys(name, table, "promise source drift need cve since until values")
+        self.keys(name, table, "promise source drift need cve since until values tests")
         if not ID.fullmatch(name):
             self.fault(name, "not of the form interface.aspect[.detail]")
         elif name.split(".", 1)[0] not in INTERFACES:
@@ -295,7 +297,15 @@ class _Reader:
             since=since,
             until=until,
             values=self.values(name, table["values"]) if "values" in table else (),
+            tests=self.tests(name, table),
         )
+
+    def tests(self, name: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+        tests = self.texts(name, table, "tests") if "tests" in table else ()
+        for test in tests:
+            if not TEST.fullmatch(test):
+                self.fault(name, f"not of the form path.py::function: {test}")
+        return tests
 
     def known(self, raw: Any) -> tuple[Known, ...]:
         if not isinstance(raw, list) or not all(isinstance(k, dict) for k in raw):
@@ -471,7 +481,7 @@ def rows(
         own = tuple(sorted(cases.get(clause.id, ())))
         had = {o for case in own for o in (outcomes or {}).get(case, ())}
         outcome = next((o for o in WORST_FIRST if o in had), "")
-        result.append(Row(clause, own, outcome))
+        result.append(Row(clause, own + clause.tests, outcome))
     return result
 
 
@@ -490,7 +500,19 @@ def faults(contract: Contract, listing: Mapping[str, Any]) -> list[str]:
         for known in contract.known
         if known.case not in ids
     ]
+    found += [
+        f"{clause.id}: no such test: {test}"
+        for clause in contract.clauses.values()
+        for test in clause.tests
+        if not _has_test(test)
+    ]
     return found
+
+
+def _has_test(test: str) -> bool:
+    path, function = test.split("::")
+    source = ROOT / path
+    return source.exists() and f"\ndef {function}(" in source.read_text()
 
 
 def to_text(table: Sequence[Row], width: int = 80) -> str:

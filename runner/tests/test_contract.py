@@ -362,6 +362,24 @@ def test_check_refuses_a_known_failure_of_no_case(files, capsys):
     assert "known: no such case: ring.part_stays" in capsys.readouterr().err
 
 
+def test_a_test_of_the_runner_holds_a_clause(files, capsys):
+    folder, before, listing = files
+    this = "runner/tests/test_contract.py::test_a_test_of_the_runner_holds_a_clause"
+    text = GOOD.replace(
+        '"kdoc sys_io_setup"]', f'"kdoc sys_io_setup"]\ntests = ["{this}"]'
+    )
+    (folder / "contract.toml").write_text(text)
+    _, nr, _ = contract.rows(contract.parse(text), LISTING)
+    assert (nr.cases, nr.missing) == ((this,), "")
+    assert contract.main([*before, "check", listing]) == 0
+    (folder / "contract.toml").write_text(text.replace("_holds_a_clause", "_is_gone"))
+    assert contract.main([*before, "check", listing]) == 1
+    assert "io_setup.einval.nr: no such test: runner/tests" in capsys.readouterr().err
+    (folder / "contract.toml").write_text(text.replace("::", "/"))
+    assert contract.main([*before, "check", listing]) == 2
+    assert "not of the form path.py::function" in capsys.readouterr().err
+
+
 def test_check_keeps_the_page_true(files, capsys):
     folder, before, listing = files
     assert contract.main([*before, "render"]) == 0
