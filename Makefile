@@ -133,6 +133,7 @@ $(OBJ)/contract_table.c: cases/contract.toml runner/contract.py | deps-build
 	@mkdir -p $(@D)
 	$(call say,CONTRACT,$@)
 	$(Q)$(PYTHON) -m runner.contract compile $@
+	$(Q)$(PYTHON) -m runner.contract render
 $(OBJ)/contract_table.o: $(OBJ)/contract_table.c
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 

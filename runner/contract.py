@@ -565,9 +565,8 @@ def to_markdown(contract: Contract) -> str:
     out = [
         "# The contract",
         "",
-        "What the Linux native AIO ABI promises, as this suite holds it: "
-        f"{len(contract.clauses)} clauses. Made from `contract.toml` by "
-        "`python3 -m runner.contract render`; do not edit.",
+        "What the Linux native AIO ABI promises, as this suite holds it. Made from "
+        "`contract.toml` by `make`; do not edit.",
     ]
     for interface, heading in INTERFACES.items():
         own = [c for c in contract.clauses.values() if c.interface == interface]
