@@ -59,6 +59,11 @@ ARCHIVE32    := $(OBJ32)/lib.a
 LIB_OBJECTS32 := $(LIB_SOURCES32:%.c=$(OBJ32)/%.o) $(OBJ32)/contract_table.o
 # a warning that only this build gives is no reason for having none of it
 CFLAGS32     := $(filter-out -Werror,$(CFLAGS)) -DAIOABI_COMPAT32
+# the points under other people's programs
+PRELOAD	     := $(BUILD)/libaiofault.so
+PRELOAD_SOURCES := fault/preload.c fault/control.c fault/points.c fault/call.c \
+		   fault/ring.c lib/flavour_raw.c
+PRELOAD_OBJECTS := $(PRELOAD_SOURCES:%.c=$(OBJ)/preload/%.o)
 # cases that misbehave, to test the harness
 HARNESS	     := $(BUILD)/aioabi-harness
 HARNESS_OBJECTS := $(patsubst %.c,$(OBJ)/%.o,$(wildcard lib/tests/*.c)) \
@@ -66,9 +71,9 @@ HARNESS_OBJECTS := $(patsubst %.c,$(OBJ)/%.o,$(wildcard lib/tests/*.c)) \
 
 AIOABI := $(PYTHON) runner/aioabi
 
-.PHONY: all help run matrix report teeth lab check check-html bench new build \
-	format lint clean deps deps-build deps-run deps-vm deps-lab deps-check \
-	deps-html
+.PHONY: all help run matrix report faults teeth lab check check-html bench new \
+	build format lint clean deps deps-build deps-run deps-vm deps-lab \
+	deps-faults deps-check deps-html
 
 all: build
 
@@ -87,7 +92,7 @@ ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc) --no-print-directory
 endif
 
-build: deps-build $(PROGRAM) $(PROGRAM32) ## build build/aioabi-cases
+build: deps-build $(PROGRAM) $(PROGRAM32) $(PRELOAD) ## build build/aioabi-cases
 
 $(PROGRAM): $(OBJECTS)
 $(HARNESS): $(HARNESS_OBJECTS)
@@ -100,6 +105,17 @@ $(OBJ)/%.o: %.c | deps-build $(OBJ)/cases-list
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(PRELOAD): $(PRELOAD_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -shared -o $@ $^ -lfiu
+$(OBJ)/preload/%.o: %.c | deps-build
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) -fPIC -fvisibility=hidden -DFAULT_PRELOAD \
+		-MMD -MP -c -o $@ $<
+$(OBJ)/preload/lib/flavour_raw.o: CFLAGS += -Dsyscall=fault_syscall
 
 $(PROGRAM32): $(OBJECTS32) $(ARCHIVE32)
 	@mkdir -p $(@D)
@@ -138,7 +154,7 @@ $(OBJ)/contract_table.o: $(OBJ)/contract_table.c
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 -include $(patsubst %.o,%.d,$(OBJECTS) $(OBJECTS32) $(LIB_OBJECTS32) \
-	$(HARNESS_OBJECTS))
+	$(HARNESS_OBJECTS) $(PRELOAD_OBJECTS))
 
 # --- using ---
 
@@ -146,6 +162,9 @@ run: deps-run build ## run the suite on this host
 	@$(AIOABI) run $(if $(DEVICE),--device $(DEVICE)) \
 		$(if $(filter yes,$(DESTROY)),--destroy) \
 		$(if $(DIR),--dir $(DIR)) $(ARGS)
+
+faults: deps-faults build ## every failure at every place, and under fio and QEMU
+	@$(PYTHON) -m runner.sweeps $(ARGS)
 
 teeth: build ## break the calls under each case: which notice nothing?
 	@$(PYTHON) -m runner.teeth $(ARGS)
@@ -234,6 +253,8 @@ deps-vm: deps-run
 	$(call install,$(DEPS_VM))
 deps-lab: deps-vm
 	$(call install,$(DEPS_LAB))
+deps-faults: deps-run
+	$(call install,$(DEPS_FAULTS))
 deps-check: deps-run
 	$(call install,$(DEPS_CHECK))
 deps-html: deps-check

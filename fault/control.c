@@ -5,7 +5,6 @@
 #include <fiu-control.h>
 #define FIU_ENABLE
 #include <fiu.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -16,10 +15,9 @@ int fault_enabled;
 const struct aio_calls *fault_kernel = &raw_calls;
 
 /* Of each point, by its place in the list. */
-static struct {
-	atomic_uint hits, fired;
-	uint64_t mask;
-} states[FAULT_POINTS_MAX];
+static struct fault_counts own_counts[FAULT_POINTS_MAX];
+static struct fault_counts *counts = own_counts;
+static uint64_t masks[FAULT_POINTS_MAX];
 static __thread bool missed;
 
 bool fault_get(void *to, const void *from, unsigned long len)
@@ -43,14 +41,19 @@ static unsigned int index_of(const struct fault_point *point)
 	return (unsigned int)(point - fault_points);
 }
 
+void fault_count_in(struct fault_counts *elsewhere)
+{
+	counts = elsewhere;
+}
+
 unsigned int fault_hits(const char *name)
 {
-	return atomic_load(&states[index_of(fault_point_find(name))].hits);
+	return atomic_load(&counts[index_of(fault_point_find(name))].hits);
 }
 
 unsigned int fault_fired(const char *name)
 {
-	return atomic_load(&states[index_of(fault_point_find(name))].fired);
+	return atomic_load(&counts[index_of(fault_point_find(name))].fired);
 }
 
 /* libfiu's own words for all points that begin so end in a star. */
@@ -73,8 +76,8 @@ static bool begin(const char *name)
 
 	if (!point || fiu_init(0))
 		return false;
-	atomic_store(&states[index_of(point)].hits, 0);
-	atomic_store(&states[index_of(point)].fired, 0);
+	atomic_store(&counts[index_of(point)].hits, 0);
+	atomic_store(&counts[index_of(point)].fired, 0);
 	return true;
 }
 
@@ -103,16 +106,16 @@ static int by_mask(const char *name, int *failnum, void **failinfo,
 		   unsigned int *flags)
 {
 	unsigned int i = index_of(fault_point_find(name));
-	unsigned int hit = atomic_load(&states[i].hits) - 1;
+	unsigned int hit = atomic_load(&counts[i].hits) - 1;
 
-	return hit < 64 && states[i].mask >> hit & 1;
+	return hit < 64 && masks[i] >> hit & 1;
 }
 
 bool fault_enable_hits(const char *name, int info, uint64_t mask)
 {
 	if (!begin(name))
 		return false;
-	states[index_of(fault_point_find(name))].mask = mask;
+	masks[index_of(fault_point_find(name))] = mask;
 	return !fiu_enable_external(name, FAILS, info_of(name, info), 0,
 				    by_mask);
 }
@@ -128,14 +131,14 @@ static bool ask(const struct fault_point *point, int *info)
 {
 	unsigned int i = index_of(point);
 
-	atomic_fetch_add(&states[i].hits, 1);
+	atomic_fetch_add(&counts[i].hits, 1);
 	if (!fiu_fail(point->name))
 		return false;
 	*info = (int)(intptr_t)fiu_failinfo();
 	/* enabled from outside, with nothing said */
 	if (!*info)
 		*info = point->info;
-	atomic_fetch_add(&states[i].fired, 1);
+	atomic_fetch_add(&counts[i].fired, 1);
 	return true;
 }
 
@@ -169,7 +172,7 @@ static long act(const struct fault_point *point, const struct aio_args *args,
 	missed = false;
 	result = point->act(args, info);
 	if (missed)
-		atomic_fetch_sub(&states[index_of(point)].fired, 1);
+		atomic_fetch_sub(&counts[index_of(point)].fired, 1);
 	return result;
 }
 

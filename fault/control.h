@@ -3,6 +3,7 @@
 #ifndef AIOABI_FAULT_CONTROL_H
 #define AIOABI_FAULT_CONTROL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,6 +13,14 @@
 
 /* How many points are enabled; a call asks libfiu only if any is. */
 extern int fault_enabled;
+
+/* Of a point: how often it was asked, and failed. */
+struct fault_counts {
+	atomic_uint hits, fired;
+};
+
+/* fault_count_in() - from now on count here: an array, by place in the list. */
+void fault_count_in(struct fault_counts *counts);
 
 /* fault_handler() - a call, with what the points make of it. */
 long fault_handler(const struct aio_args *args);

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from . import ROOT
 from .faults import faults
+from .inject import inject
 from .items import OUTCOMES, Outcome, Pattern, select
 from .lab.cli import coverage, lab, mutants, old_bugs
 from .matrix import kernels_command, matrix_command
@@ -222,6 +223,7 @@ def _show(console: Console, outcome: Outcome, full: bool) -> None:
 for command in (lab, mutants, old_bugs, coverage, *COMMANDS):
     cli.add_command(command)
 cli.add_command(faults)
+cli.add_command(inject)
 cli.add_command(kernels_command)
 cli.add_command(matrix_command)
 cli.add_command(bisect_command)

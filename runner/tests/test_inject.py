@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Failures under other people's programs, by libaiofault.so."""
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from runner import ROOT
+from runner.faults import points
+from runner.inject import Fault, InjectError, environment, inject
+from runner.victims import TRIALS, Trial, Verdict, attempt
+
+AIOABI = ROOT / "runner" / "aioabi"
+LIMIT = 60
+# What a call may cost more while nothing is enabled, and what a busy machine and
+# another build of libaio's may add to that.
+COST = 50
+NOISE = 100
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """A program that reads by libaio, syscall(2), libaio's queue, or the ring."""
+    path = tmp_path_factory.mktemp("inject") / "program"
+    source = Path(__file__).with_name("inject_program.c")
+    subprocess.run(
+        ["gcc", "-O2", "-Wall", "-Werror", "-o", path, source, "-laio"], check=True
+    )
+    return path
+
+
+def run(program, mode, *faults, seed=3):
+    """What the program printed, word by word, what was said of it, its status."""
+    options = [word for fault in faults for word in ("--fail", fault)]
+    done = subprocess.run(
+        [AIOABI, "inject", "--seed", str(seed), *options, "--", program, mode],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return (
+        {tuple(words[:-1]): words[-1] for words in lines},
+        done.stderr,
+        (done.returncode),
+    )
+
+
+@pytest.mark.parametrize("mode", ("libaio", "syscall", "queue", "ring"))
+@pytest.mark.parametrize(
+    "fault, said",
+    (
+        ("aio/io_submit=EAGAIN@30%", ("call", "EAGAIN")),
+        ("aio/io_submit/short@30%", ("call", "short")),
+        ("aio/event=EIO@30%", ("event", "EIO")),
+        ("aio/event/reorder@40%", None),
+        ("aio/event/late@10%", None),
+        ("aio/event/spread@10%", None),
+    ),
+)
+def test_each_way_into_the_kernel(program, mode, fault, said):
+    out, err, status = run(program, mode, fault)
+    assert status == 0, err
+    assert ("rounds",) in out
+    name = fault.partition("=")[0].partition("@")[0]
+    failed = int(err.split(f"{name}: ")[1].split()[0])
+    assert failed > 0
+    if said:
+        assert int(out[said]) == failed
+
+
+def test_the_same_seed_does_the_same(program):
+    faults = ("aio/io_submit=EAGAIN@30%", "aio/event=EIO@10%")
+    once = run(program, "libaio", *faults, seed=7)
+    assert run(program, "libaio", *faults, seed=7) == once
+    assert run(program, "libaio", *faults, seed=8) != once
+
+
+def test_the_nth_time_alone(program):
+    out, err, status = run(program, "libaio", "aio/io_getevents=EINTR@3")
+    assert (out[("call", "EINTR")], status) == ("1", 0)
+    assert "1 of 41 failed" in err
+    out, _, status = run(program, "libaio", "aio/io_getevents=EINTR@once")
+    assert (out[("call", "EINTR")], status) == ("1", 0)
+
+
+def test_errors_reach_the_program(program):
+    out, _, status = run(program, "libaio", "aio/io_setup=ENOMEM")
+    assert (out, status) == ({("setup",): "ENOMEM"}, 2)
+    out, _, status = run(program, "syscall", "aio/io_destroy=EINVAL")
+    assert (out[("destroy",)], status) == ("EINVAL", 0)
+
+
+def test_what_did_not_fail_is_said(program):
+    _, err, status = run(program, "libaio", "aio/io_cancel=EINVAL")
+    assert status == 2
+    assert "0 of 0 failed" in err and "nothing failed" in err
+
+
+def test_remote_control(program, tmp_path):
+    """Points are those of libfiu, and can be enabled while the program runs."""
+    if not shutil.which("fiu-ctrl"):
+        pytest.skip("fiu-ctrl is not installed")
+    pipe = tmp_path / "pipe"
+    process = subprocess.Popen(
+        [AIOABI, "inject", "--ctrl", pipe, "--", program, "libaio", "wait"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + LIMIT
+    while not (pipes := list(tmp_path.glob("pipe-*.out"))):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    pid = pipes[0].stem.rpartition("-")[2]
+    for point in ("aio/io_submit,failinfo=11", "aio/event,failinfo=5"):
+        command = f"enable name={point},onetime"
+        subprocess.run(
+            ["fiu-ctrl", "-f", pipe, "-c", command, pid], check=True, timeout=LIMIT
+        )
+    out, _ = process.communicate("go\n", timeout=LIMIT)
+    assert out.splitlines() == ["event EIO 1", "call EAGAIN 1", "rounds 40"]
+
+
+def test_cost_while_nothing_is_enabled(program):
+    """The least of several: a busy machine makes calls dearer, never cheaper."""
+    with_it, without = [], []
+    for _ in range(5):
+        for costs, command in (
+            (without, [program, "cost"]),
+            (with_it, [AIOABI, "inject", "--", program, "cost"]),
+        ):
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=True, timeout=LIMIT
+            )
+            costs.append(float(done.stdout.split()[1]))
+        if min(with_it) - min(without) < COST:
+            return
+    assert min(with_it) - min(without) < COST + NOISE
+
+
+@pytest.mark.parametrize(
+    "text, fault",
+    (
+        ("aio/event", Fault("aio/event")),
+        ("aio/event=EIO", Fault("aio/event", 5)),
+        ("aio/event/short=512@3", Fault("aio/event/short", 512, nth=3)),
+        ("aio/event@0.5%", Fault("aio/event", percent=0.5)),
+        ("aio/event=EIO@once", Fault("aio/event", 5, once=True)),
+    ),
+)
+def test_faults_are_understood(text, fault):
+    assert Fault.parse(text) == fault
+
+
+@pytest.mark.parametrize(
+    "text",
+    ("", "aio/event=", "aio/event=ENONSENSE", "aio/event@", "aio/event@0")
+    + ("aio/event@65", "aio/event@101%", "aio/event@0%", "aio event"),
+)
+def test_faults_are_refused(text):
+    with pytest.raises(InjectError):
+        Fault.parse(text)
+
+
+def test_faults_for_cases_are_refused():
+    table = points()
+    for name in ("mm/rlimit_as", "harness/fork", "no/such"):
+        with pytest.raises(InjectError):
+            environment([Fault(name)], table)
+
+
+def test_a_program_that_is_not_there():
+    done = CliRunner().invoke(inject, ["--", "/no/such/program"])
+    assert done.exit_code == 2
+    assert "/no/such/program" in done.output
+
+
+QUICK = [trial for trial in TRIALS if trial.quick]
+
+
+@pytest.mark.parametrize("trial", QUICK, ids=str)
+def test_victims(trial: Trial, tmp_path):
+    """fio and qemu-io, under some faults; `make faults` has them all."""
+    if not shutil.which(trial.victim.tool):
+        pytest.skip(f"{trial.victim.tool} is not installed")
+    verdict: Verdict = attempt(trial, tmp_path)
+    assert verdict.good, verdict
