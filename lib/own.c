@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "own.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <sched.h>
@@ -14,6 +15,7 @@
 
 #include "case.h"
 #include "device.h"
+#include "modules.h"
 #include "needs.h"
 
 /* Sparse; the least that mkfs makes without being told to. */
@@ -131,6 +133,89 @@ const char *own_loop_over(int backing, unsigned int block)
 
 	REQUIRE(!ioctl(fd, LOOP_SET_BLOCK_SIZE, (unsigned long)block));
 	return strdup(path);
+}
+
+/* --- delayed devices --- */
+
+#define CONFIGFS "/sys/kernel/config"
+#define NULLB	 CONFIGFS "/nullb"
+
+NEED(null_blk, "null_blk, configured through configfs by root")
+{
+	char why[300];
+
+	if (geteuid())
+		return "run by another user";
+	/* those of a guest; others have them, or have not */
+	module_load("configfs", why, sizeof(why));
+	module_load("null_blk", why, sizeof(why));
+	if (machine_is_ours && access(NULLB, F_OK))
+		mount("configfs", CONFIGFS, "configfs", 0, NULL);
+	return access(NULLB, W_OK) ? "configfs has no nullb" : NULL;
+}
+
+static void set_null(const char *name, const char *attribute, const char *value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), NULLB "/%s/%s", name, attribute);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	REQUIRE(fd >= 0);
+	REQUIRE(write(fd, value, strlen(value)) == (ssize_t)strlen(value));
+	close(fd);
+}
+
+static void remove_null(void *arg)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), NULLB "/%s", (char *)arg);
+	rmdir(path);
+	free(arg);
+}
+
+/* A device is named after its process: those of killed cases are in the way. */
+static void remove_orphans(void)
+{
+	DIR *dir = opendir(NULLB);
+	struct dirent *entry;
+	int pid;
+
+	REQUIRE(dir);
+	while ((entry = readdir(dir)))
+		if (sscanf(entry->d_name, "aioabi-%d", &pid) == 1 &&
+		    kill(pid, 0) && errno == ESRCH)
+			remove_null(strdup(entry->d_name));
+	closedir(dir);
+}
+
+const char *own_delayed(long ns)
+{
+	static unsigned int n;
+	char *name, *path, value[32], index[128];
+
+	remove_orphans();
+	REQUIRE(asprintf(&name, "aioabi-%d-%u", getpid(), n++) > 0);
+	REQUIRE(asprintf(&path, NULLB "/%s", name) > 0);
+	REQUIRE(!mkdir(path, 0755));
+	at_end(remove_null, name);
+	set_null(name, "memory_backed", "1");
+	set_null(name, "size", "4");
+	set_null(name, "irqmode", "2");
+	snprintf(value, sizeof(value), "%ld", ns);
+	set_null(name, "completion_nsec", value);
+	set_null(name, "power", "1");
+	/* since 5.19 it is named as its folder */
+	snprintf(index, sizeof(index), "%s/index", path);
+	free(path);
+	REQUIRE(asprintf(&path, "/dev/%s", name) > 0);
+	if (!access(path, F_OK))
+		return path;
+	free(path);
+	REQUIRE(asprintf(&path, "/dev/nullb%ld", file_number(index)) > 0);
+	WAIT_FOR(!access(path, F_OK));
+	return path;
 }
 
 /* --- mounts --- */

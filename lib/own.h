@@ -21,6 +21,13 @@ const char *own_loop(uint64_t size, unsigned int block);
 const char *own_loop_over(int backing, unsigned int block);
 
 /*
+ * own_delayed() - a block device of memory whose requests end that long after
+ * they came, and not before; gives its path. .needs = "null_blk".
+ */
+const char *own_delayed(long ns);
+#define OWN_DELAYED_SIZE (4 * 1024 * 1024) /* bytes of it */
+
+/*
  * own_tmpfs() - a tmpfs with these mount options, in a mount namespace of this
  * process's own; gives where it is mounted. .needs = "own_mounts".
  */
