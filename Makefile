@@ -71,7 +71,7 @@ HARNESS_OBJECTS := $(patsubst %.c,$(OBJ)/%.o,$(wildcard lib/tests/*.c)) \
 
 AIOABI := $(PYTHON) runner/aioabi
 
-.PHONY: all help run matrix report faults teeth lab check check-html bench new \
+.PHONY: all help run ci matrix report faults teeth lab check check-html bench new \
 	build format lint clean deps deps-build deps-run deps-vm deps-lab \
 	deps-faults deps-check deps-html
 
@@ -83,6 +83,7 @@ help: ## this list
 		awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 	@echo
 	@echo '  make run DEVICE=/dev/x [DESTROY=yes] [ARGS="io_setup -- -x"]'
+	@echo '  make run KERNEL=~/linux'
 
 # --- building; V=1 shows the commands ---
 
@@ -158,8 +159,8 @@ $(OBJ)/contract_table.o: $(OBJ)/contract_table.c
 
 # --- using ---
 
-run: deps-run build ## run the suite on this host
-	@$(AIOABI) run $(if $(DEVICE),--device $(DEVICE)) \
+run: $(if $(KERNEL),deps-vm,deps-run) build ## run the suite on this host, or KERNEL=
+	@$(AIOABI) run $(if $(KERNEL),--kernel $(KERNEL)) $(if $(DEVICE),--device $(DEVICE)) \
 		$(if $(filter yes,$(DESTROY)),--destroy) \
 		$(if $(DIR),--dir $(DIR)) $(ARGS)
 
@@ -171,6 +172,10 @@ teeth: build ## break the calls under each case: which notice nothing?
 
 matrix: deps-vm build ## run the suite on kernels in VMs: KERNELS="debian:6.1 …"
 	@$(AIOABI) matrix $(KERNELS) $(ARGS)
+
+# on this host without KERNEL
+ci: $(if $(KERNEL),deps-vm,deps-run) build ## what CI does on KERNEL, into build/ci
+	@.ci/kernel '$(KERNEL)' $(ARGS)
 
 report: deps-run ## make the site of all runs, results/html/index.html
 	@$(AIOABI) report $(ARGS)

@@ -83,8 +83,8 @@ ABOUT_DIFF = """Tell what changed between two kernels, A and B.
 
 Each is a run (its id, the beginning of one, its folder, `last`), a kernel's release or
 the beginning of one (`6.1`: all runs of its newest build), or a baseline
-(`baseline:RELEASE`, or its file). B is the last run unless it is given; A is the
-baseline of B's release, or of the nearest older one.
+(`baseline:RELEASE`, or its file). B is the last run unless it is given; A is
+`baseline`: the one of B's release, or of the nearest older one.
 
 A regression is an item that passed and fails, a fix one that failed and passes. An item
 that did both on one kernel, in runs of the same suite, is flaky and neither.
@@ -122,7 +122,10 @@ def diff_command(
     folder = folder or default_folder()
     try:
         after = named(store, index, folder, b)
-        before = named(store, index, folder, a) if a else _baseline_of(after, folder)
+        if a in (None, "baseline"):
+            before = _baseline_of(after, folder)
+        else:
+            before = named(store, index, folder, str(a))
         diff = Diff(before, after)
     except (StoreError, Incomparable) as error:
         raise Failure(str(error)) from error
