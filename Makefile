@@ -9,6 +9,7 @@ VARIANT	 := $(notdir $(CC))
 OBJ	 := $(BUILD)/obj/$(VARIANT)
 PROGRAM	 := $(BUILD)/aioabi-cases
 
+comma	 := ,
 # Debian packages, by what they are for
 DEPS_BUILD := gcc make libc6-dev libaio-dev libblkid-dev libfiu-dev
 DEPS_RUN   := python3 python3-pytest python3-click python3-rich python3-jinja2
@@ -67,6 +68,7 @@ PRELOAD_OBJECTS := $(PRELOAD_SOURCES:%.c=$(OBJ)/preload/%.o)
 # cases that misbehave, to test the harness
 HARNESS	     := $(BUILD)/aioabi-harness
 HARNESS_OBJECTS := $(patsubst %.c,$(OBJ)/%.o,$(wildcard lib/tests/*.c)) \
+		   $(OBJ)/fault/harness.o \
 		   $(LIB_OBJECTS)
 
 AIOABI := $(PYTHON) runner/aioabi
@@ -97,6 +99,7 @@ build: deps-build $(PROGRAM) $(PROGRAM32) $(PRELOAD) ## build build/aioabi-cases
 
 $(PROGRAM): $(OBJECTS)
 $(HARNESS): $(HARNESS_OBJECTS)
+$(HARNESS): LDLIBS += $(patsubst %,-Wl$(comma)--wrap=%,fork pipe2 open64 write)
 $(PROGRAM) $(HARNESS):
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
