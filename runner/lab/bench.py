@@ -15,6 +15,7 @@ from ..options import Options
 from ..targets import Catalogue, patience, read_catalogue
 
 KILLED, SURVIVED, UNBOOTABLE, BROKEN = "killed", "survived", "unbootable", "broken"
+TOGETHER = 60  # items of one order to a guest
 # Who is guilty of a guest that was lost while no case ran.
 NOBODY = Key("guest", "", "")
 # A busy host makes these by itself; they count when they come again.
@@ -160,13 +161,21 @@ class Bench:
 
     @staticmethod
     def _outcomes(executor: Executor, keys: Sequence[Key]) -> Iterator[Outcome]:
-        executor.send([Order(number, key) for number, key in enumerate(keys)])
-        for batch in executor.batches():
-            for record in batch:
-                if record.get("type") == "outcome":
-                    yield Outcome.from_record(record)
-                elif record.get("fails") or record.get("suspects"):
-                    # Which of several it was is not worth so many boots.
-                    suspects = record.get("suspects") or [NOBODY]
-                    text = str(record.get("text"))
-                    yield Outcome(Key(*suspects[0]), "fail", "crash", text)
+        orders = [Order(number, key) for number, key in enumerate(keys)]
+        while orders:
+            # What runs alone runs last of what was sent together.
+            now, orders = orders[:TOGETHER], orders[TOGETHER:]
+            executor.send(now)
+            for batch in executor.batches():
+                yield from filter(None, map(_outcome, batch))
+
+
+def _outcome(record: Record) -> Outcome | None:
+    """Return what a record says of an item, or of the guest that it took along."""
+    if record.get("type") == "outcome":
+        return Outcome.from_record(record)
+    if record.get("fails") or record.get("suspects"):
+        # Which of several it was is not worth so many boots.
+        suspects = record.get("suspects") or [NOBODY]
+        return Outcome(Key(*suspects[0]), "fail", "crash", str(record.get("text")))
+    return None

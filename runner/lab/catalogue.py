@@ -24,7 +24,9 @@ from .csource import Source
 from .relink import Linker
 from .sources import Say, cache_dir
 
-USABLE, REFUSED, EQUAL = "usable", "refused", "equal"
+USABLE, REFUSED = "usable", "refused"
+# So many are compiled at a time until a sample is full.
+CHUNK = 32
 # Adding 1 to the name's generation makes every catalogue be built again.
 _GENERATION = 2
 # What a person would be told by the compiler is no bug that lives long.
@@ -35,9 +37,8 @@ _WARNINGS = ("-Wuninitialized", "-Wmaybe-uninitialized", "-Wreturn-type")
 class Mutant:
     """One change of fs/aio.c.
 
-    ``state`` says what the compiler made of it: usable, refused (it does not
-    compile, or warns), or equal (the object is that of ``twin``; of the
-    unchanged file when ``twin`` is empty).
+    ``state`` says what the compiler made of it: usable, or refused (it does not
+    compile, or warns); ``digest`` is of the object.
     """
 
     id: str
@@ -48,7 +49,6 @@ class Mutant:
     end: int
     text: str
     state: str = ""
-    twin: str = ""
     digest: str = ""
 
     def apply(self, text: str) -> str:
@@ -111,24 +111,56 @@ class Catalogue:
         self._say = say
         self._path = cache_dir() / "mutants" / f"{self.key}.jsonl"
 
-    def mutants(self) -> list[Mutant]:
-        """Return the mutants that can be told from the original by their object."""
-        return [mutant for mutant in self.all() if mutant.state == USABLE]
+    def mutants(
+        self,
+        functions: Sequence[str] = (),
+        sample: int | None = None,
+        seed: int = 0,
+    ) -> list[Mutant]:
+        """Return mutants that can be told from the original by their object.
 
-    def all(self) -> list[Mutant]:
-        """Return every mutant with its state; the first call compiles them."""
+        Only those of ``functions`` (or with these ids; * and ? work), or all;
+        ``sample`` of them, or all. The same numbers choose the same mutants, and a
+        larger sample of the same seed holds the smaller one. What was never asked
+        for before is compiled.
+        """
+        listed = matching(candidates(Source(self.text)), functions)
+        place = {mutant.id: number for number, mutant in enumerate(listed)}
+        wanted, step = len(listed), len(listed) or 1
+        if sample is not None and sample < wanted:
+            random.Random(seed).shuffle(listed)
+            wanted, step = sample, CHUNK
+        chosen: list[Mutant] = []
         with locked(self._path.with_suffix(".lock")):
             known = {mutant.id: mutant for mutant in self._load()}
-            listed = candidates(Source(self.text))
-            missing = [mutant for mutant in listed if mutant.id not in known]
-            if missing:
-                self._say(f"compiling {len(missing)} changes of fs/aio.c")
-                with open(self._path, "a", encoding="utf-8") as out:
-                    for mutant in self._compile(missing):
-                        known[mutant.id] = mutant
-                        out.write(json.dumps(asdict(mutant)) + "\n")
-                        out.flush()
-        return self._without_twins([known[mutant.id] for mutant in listed])
+            seen = {self._digest_of_original()}
+            for start in range(0, len(listed), step):
+                if len(chosen) >= wanted:
+                    break
+                for mutant in self._judged(listed[start : start + step], known):
+                    if mutant.state == USABLE and mutant.digest not in seen:
+                        seen.add(mutant.digest)
+                        chosen.append(mutant)
+        return sorted(chosen[:wanted], key=lambda mutant: place[mutant.id])
+
+    def _judged(
+        self, mutants: Sequence[Mutant], known: dict[str, Mutant]
+    ) -> list[Mutant]:
+        """Return these as the compiler has them; what it says is kept in ``known``."""
+        missing = [mutant for mutant in mutants if mutant.id not in known]
+        if missing:
+            self._say(f"compiling {len(missing)} changes of fs/aio.c")
+            with open(self._path, "a", encoding="utf-8") as out:
+                for mutant in self._compile(missing):
+                    known[mutant.id] = mutant
+                    out.write(json.dumps(asdict(mutant)) + "\n")
+                    out.flush()
+        return [known[mutant.id] for mutant in mutants]
+
+    def _digest_of_original(self) -> str:
+        with tempfile.TemporaryDirectory(prefix="aioabi-mutants-") as scratch:
+            out = Path(scratch) / "base.o"
+            return self.linker.compile(self.text, out, *_WARNINGS).digest()
 
     def _key(self) -> str:
         parts = [self.text, self.linker.image.key, str(_GENERATION)]
@@ -170,34 +202,10 @@ class Catalogue:
     def _warnings(messages: str) -> set[str]:
         return set(re.findall(r"warning: (.*)", messages))
 
-    def _without_twins(self, mutants: Sequence[Mutant]) -> list[Mutant]:
-        with tempfile.TemporaryDirectory(prefix="aioabi-mutants-") as scratch:
-            base = self.linker.compile(self.text, Path(scratch) / "base.o", *_WARNINGS)
-            seen = {base.digest(): ""}
-        judged = []
-        for mutant in mutants:
-            if mutant.state == USABLE:
-                if mutant.digest in seen:
-                    twin = seen[mutant.digest]
-                    mutant = replace(mutant, state=EQUAL, twin=twin)
-                else:
-                    seen[mutant.digest] = mutant.id
-            judged.append(mutant)
-        return judged
 
-
-def choose(
-    mutants: Sequence[Mutant],
-    functions: Sequence[str] = (),
-    sample: int | None = None,
-    seed: int = 0,
-) -> list[Mutant]:
-    """Return the mutants whose function or id matches, ``sample`` of them.
-
-    The same numbers choose the same mutants; a larger sample of the same seed
-    holds the smaller one.
-    """
-    chosen = [
+def matching(mutants: Sequence[Mutant], functions: Sequence[str]) -> list[Mutant]:
+    """Return those of these functions, or with these ids; all when none is named."""
+    return [
         mutant
         for mutant in mutants
         if not functions
@@ -205,11 +213,6 @@ def choose(
             fnmatchcase(mutant.where, f) or fnmatchcase(mutant.id, f) for f in functions
         )
     ]
-    if sample is None or sample >= len(chosen):
-        return chosen
-    order = list(range(len(chosen)))
-    random.Random(seed).shuffle(order)
-    return [chosen[number] for number in sorted(order[:sample])]
 
 
 def default_jobs() -> int:

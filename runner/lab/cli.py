@@ -22,6 +22,7 @@ from . import build as building
 from . import campaign, catalogue, oldbugs, sources, survivors
 from . import coverage as covering
 from .bench import Baseline, Bench
+from .csource import Source
 from .relink import Linker
 from .report import Report
 
@@ -209,8 +210,8 @@ def mutants(
         )
         linker.prepare()
         known = catalogue.Catalogue(linker, jobs or catalogue.default_jobs(), say)
-        chosen = catalogue.choose(
-            known.mutants(), [f for f in functions.split(",") if f], sample, seed
+        chosen = known.mutants(
+            [f for f in functions.split(",") if f], sample=sample, seed=seed
         )
         if listing:
             _list(chosen, known.text)
@@ -232,7 +233,9 @@ def mutants(
         )
         report.print(Console(), diffs)
         killed = [mutant.id for mutant in report.killed]
-        wrong = survivors.stale(reasons, known.mutants(), known.text, killed)
+        wrong = survivors.stale(
+            reasons, catalogue.candidates(Source(known.text)), known.text, killed
+        )
         for text in wrong:
             say(f"cases/survivors.toml: {text}")
     except (sources.LabError, OSError) as error:

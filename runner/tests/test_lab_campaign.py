@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -41,8 +42,13 @@ class FakeLinker:
 
     original = TEXT
 
-    def compile(self, text, out):
-        out.parent.mkdir(parents=True)
+    def __init__(self):
+        self.compiled = 0
+        self.image = SimpleNamespace(key="image")
+
+    def compile(self, text, out, *flags):
+        self.compiled += 1
+        out.with_suffix(".d").mkdir(parents=True, exist_ok=True)
         out.write_text(text)
         return Compiled(out, "")
 
@@ -88,12 +94,32 @@ def _campaign(results, suite="one", again=False):
     return work, fake, said
 
 
-def test_numbers_choose_the_same_mutants_and_more_hold_fewer(mutants):
-    few = catalogue.choose(mutants, sample=3, seed=7)
-    assert few == catalogue.choose(mutants, sample=3, seed=7)
-    assert set(few) <= set(catalogue.choose(mutants, sample=5, seed=7))
-    assert {m.where for m in catalogue.choose(mutants, ["sec*"])} == {"second"}
+@pytest.fixture(name="known")
+def _known(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "cache_dir", lambda: tmp_path)
+    (tmp_path / "mutants").mkdir()
+    linker: Any = FakeLinker()
+    return catalogue.Catalogue(linker, 2, lambda text: None)
+
+
+def test_numbers_choose_the_same_mutants_and_more_hold_fewer(known):
+    few = known.mutants(sample=3, seed=7)
+    assert few == known.mutants(sample=3, seed=7)
+    assert set(few) < set(known.mutants(sample=5, seed=7))
+    assert {m.where for m in known.mutants(["sec*"])} == {"second"}
+    mutants = known.mutants()
     assert len({m.id for m in mutants}) == len(mutants)
+
+
+def test_only_what_is_asked_for_is_compiled_and_once(known, monkeypatch):
+    monkeypatch.setattr(catalogue, "CHUNK", 2)
+    known.mutants(sample=1, seed=7)
+    few = known.linker.compiled
+    known.mutants()
+    every = known.linker.compiled
+    assert few < every - few
+    known.mutants()
+    assert known.linker.compiled == every + 1  # the unchanged file
 
 
 def test_what_was_tried_is_not_tried_again(mutants, results):
