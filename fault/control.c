@@ -94,10 +94,13 @@ bool fault_enable_always(const char *name, int info, bool once)
 					  once ? FIU_ONETIME : 0);
 }
 
-bool fault_enable_random(const char *name, int info, float probability)
+bool fault_enable_random(const char *name, int info, float probability,
+			 unsigned int seed)
 {
-	return begin(name) &&
-	       !fiu_enable_random(name, FAILS, info_of(name, info), 0,
+	if (!begin(name))
+		return false;
+	fiu_set_prng_seed(seed);
+	return !fiu_enable_random(name, FAILS, info_of(name, info), 0,
 				  probability);
 }
 

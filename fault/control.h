@@ -29,8 +29,10 @@ long fault_handler(const struct aio_args *args);
 bool fault_enable_hits(const char *name, int info, uint64_t mask);
 /* fault_enable_always() - all hits, or the first alone. */
 bool fault_enable_always(const char *name, int info, bool once);
-/* fault_enable_random() - each hit with this probability. */
-bool fault_enable_random(const char *name, int info, float probability);
+/* fault_enable_random() - each hit with this probability, as the seed has it.
+ */
+bool fault_enable_random(const char *name, int info, float probability,
+			 unsigned int seed);
 void fault_disable(const char *name);
 
 /* How often a point was asked, and failed, since it was enabled last. */

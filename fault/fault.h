@@ -27,7 +27,7 @@ void fault_on(const char *point, int info);
 void fault_once(const char *point, int info);
 /* fault_hit() - it fails the nth time, counted from here, alone. */
 void fault_hit(const char *point, int info, unsigned int nth);
-/* fault_at_random() - it fails in so many of a hundred times. */
+/* fault_at_random() - in so many of a hundred times, the same each run. */
 void fault_at_random(const char *point, int info, unsigned int percent);
 /* fault_off() - no more. */
 void fault_off(const char *point);

@@ -44,7 +44,7 @@ SWEEP(event_spread, "aio/event/spread", 1, "ops.order.once")
 
 SWEEP(address_space, "mm/rlimit_as", 0, "io_setup.enomem.address_space")
 SWEEP(map_count, "mm/max_map_count", 0, "io_setup.enomem.map_count",
-      .needs = "root", .serial = true)
+      .needs = "root ours", .serial = true)
 SWEEP(quota, "fs/aio_max_nr", 0, "io_setup.eagain.sum_undone",
       .needs = "root aio_sysctls", .serial = true)
 SWEEP(file_max, "fs/file_max", 0, "io_setup.enomem.file_max",
