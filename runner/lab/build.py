@@ -29,6 +29,7 @@ PROFILES = {
     "kasan": "KASAN, lockdep, UBSAN, kmemleak, sleeping in atomic context",
     "kcsan": "data races",
     "fault": "fault injection: slab, pages, user copies, requests, functions",
+    "gcov-fault": "both: coverage with the error paths that fault injection reaches",
     "noaio": "CONFIG_AIO off",
 }
 # The time and place of a build would make equal kernels differ.
@@ -39,7 +40,10 @@ _REPEATABLE = (
     "KBUILD_BUILD_VERSION=1",
 )
 KEY_FILE = "lab.key"  # in the objects: which image they belong to
-_MAKE_FLAGS: dict[str, tuple[str, ...]] = {"gcov": ("GCOV_PROFILE_aio.o=y",)}
+_MAKE_FLAGS: dict[str, tuple[str, ...]] = {
+    "gcov": ("GCOV_PROFILE_aio.o=y",),
+    "gcov-fault": ("GCOV_PROFILE_aio.o=y",),
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def fragment(profile: str) -> str:
     """Return the configuration that ``profile`` asks for, base included."""
     if profile not in PROFILES:
         raise LabError(f"no profile {profile!r}; there are: {', '.join(PROFILES)}")
-    names = ("base.config", f"{profile}.config")
+    names = ("base.config", *(f"{part}.config" for part in profile.split("-")))
     return "".join((CONFIG_DIR / name).read_text(encoding="utf-8") for name in names)
 
 

@@ -139,10 +139,11 @@ def prepare(
     jobs: int | None,
     program: Path | None,
     devices: str,
+    profile: str = "plain",
 ) -> tuple[Linker, Bench, Baseline, str]:
     """Return what broken kernels are made with, met by, and compared with."""
     source = sources.find(version, tree, say)
-    linker = Linker(building.build(source, "plain", jobs=jobs, objects=True, say=say))
+    linker = Linker(building.build(source, profile, jobs=jobs, objects=True, say=say))
     linker.prepare()
     values: Mapping[str, Any] = {"program": program, "devices": devices}
     bench = Bench(values)
@@ -175,6 +176,13 @@ def prepare(
 @click.option("--list", "listing", is_flag=True, help="Only list them.")
 @click.option("--report", "reporting", is_flag=True, help="Only report what is known.")
 @click.option("--diffs/--no-diffs", default=True, help="Show what survivors change.")
+@click.option(
+    "--profile",
+    type=click.Choice(["plain", "fault"]),
+    default="plain",
+    show_default=True,
+    help="What is broken; fault: its allocations can fail, and each takes longer.",
+)
 @_MACHINES
 @source_options
 @bench_options
@@ -187,6 +195,7 @@ def mutants(
     listing: bool,
     reporting: bool,
     diffs: bool,
+    profile: str,
     tree: Path | None,
     jobs: int | None,
     program: Path | None,
@@ -206,7 +215,7 @@ def mutants(
     try:
         source = sources.find(version, tree, say)
         linker = Linker(
-            building.build(source, "plain", jobs=jobs, objects=True, say=say)
+            building.build(source, profile, jobs=jobs, objects=True, say=say)
         )
         linker.prepare()
         known = catalogue.Catalogue(linker, jobs or catalogue.default_jobs(), say)
@@ -219,7 +228,9 @@ def mutants(
         folder = (results or default_results()) / "mutants" / version
         kept = campaign.Results(folder / f"{known.key}.jsonl")
         if not reporting:
-            linker, bench, base, suite = prepare(version, tree, jobs, program, devices)
+            linker, bench, base, suite = prepare(
+                version, tree, jobs, program, devices, profile
+            )
             order = campaign.Order(base, _learnt_coverage(version))
             work = campaign.Campaign(linker, bench, kept, order, suite, say)
             work.run(work.missing(chosen, again), machines)
@@ -248,11 +259,19 @@ def mutants(
 @click.option(
     "--by-file", is_flag=True, help="Learn which cases run what, for mutants."
 )
+@click.option(
+    "--profile",
+    type=click.Choice(["gcov", "gcov-fault"]),
+    default="gcov",
+    show_default=True,
+    help="gcov-fault: its allocations can fail, too.",
+)
 @source_options
 @bench_options
 def coverage(
     version: str,
     by_file: bool,
+    profile: str,
     tree: Path | None,
     jobs: int | None,
     program: Path | None,
@@ -269,7 +288,7 @@ def coverage(
     """
     try:
         source = sources.find(version, tree, say)
-        image = building.build(source, "gcov", jobs=jobs, objects=True, say=say)
+        image = building.build(source, profile, jobs=jobs, objects=True, say=say)
         text = (source.path / "fs/aio.c").read_text(encoding="utf-8")
         values: Mapping[str, Any] = {"program": program, "devices": devices}
         counter = covering.Counter(image, values, say)
