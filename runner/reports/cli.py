@@ -9,16 +9,19 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from .. import ROOT
+from .. import ROOT, contract
+from ..executor import ExecutorError
+from ..items import Key, Pattern, select
 from ..options import default_results
 from ..store import Index, Store, StoreError
+from ..targets import read_catalogue
 from . import export
 from .baseline import accept, baselines, default_folder
 from .diff import Diff, Incomparable, to_json, to_markdown, to_text
 from .merge import MergeError, merge
 from .site import Site, SiteError
 from .site import write as write_site
-from .sides import Side, named, nearest, of_baseline
+from .sides import Side, builds, named, nearest, of_baseline
 
 DAY = 24 * 3600.0
 
@@ -41,6 +44,13 @@ BASELINES = click.option(
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="Where baselines are (default: $AIOABI_BASELINES, else results/baselines).",
+)
+PROGRAM = click.option(
+    "--program",
+    type=click.Path(path_type=Path),
+    default=ROOT / "build" / "aioabi-cases",
+    metavar="FILE",
+    help="What lists the cases (default: build/aioabi-cases).",
 )
 OUTPUT = click.option(
     "-o",
@@ -232,13 +242,7 @@ def export_command(
     metavar="DIR",
     help="Where to (default: html in the folder of results).",
 )
-@click.option(
-    "--program",
-    type=click.Path(path_type=Path),
-    default=ROOT / "build" / "aioabi-cases",
-    metavar="FILE",
-    help="What lists titles and places of the cases (default: build/aioabi-cases).",
-)
+@PROGRAM
 @RESULTS
 def report_command(
     output: Optional[Path], program: Path, results: Optional[Path]
@@ -257,6 +261,52 @@ def report_command(
         raise Failure(str(error)) from error
     store.own(page.parent, *page.parent.rglob("*"))
     click.echo(f"{page}: {len(site.columns)} kernels, {len(site.keys)} items")
+
+
+# --- contract ---
+
+
+@click.command("contract")
+@click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@click.option("--missing", is_flag=True, help="Only what no case holds, and why.")
+@PROGRAM
+@RESULTS
+def contract_command(
+    patterns: Sequence[str],
+    missing: bool,
+    program: Path,
+    results: Optional[Path],
+) -> None:
+    """Print the contract: each clause with its promise, who made it, from which
+    kernel on, its cases, and what they said last.
+
+    A PATTERN names clauses as the shell names files, or by a beginning up to a dot.
+    cases/CONTRACT.md has them all as a page.
+    """
+    try:
+        cases = read_catalogue(program).cases
+        listing = {"cases": [{"id": c.id, "clause": c.clause} for c in cases]}
+    except ExecutorError as error:
+        listing = {}
+        click.echo(f"without cases: {error}", err=True)
+    root = results or default_results()
+    said: dict[str, set[str]] = {}
+    if root.is_dir():
+        index = Index(Store(root))
+        for build in builds(index.runs())[-1:]:
+            for key, item in index.latest(build).items():
+                said.setdefault(key.id, set()).add(item.outcome.outcome)
+    try:
+        table = contract.rows(contract.load(), listing, said)
+    except contract.ContractError as error:
+        raise Failure(str(error)) from error
+    wanted = [Pattern(text) for text in patterns]
+    keys = select([Key(row.clause.id, "", "") for row in table], wanted)
+    table = [row for row in table if Key(row.clause.id, "", "") in keys]
+    if not table:
+        raise Failure("no clause is named so")
+    table = [row for row in table if row.missing or not missing]
+    click.echo(contract.to_text(table), nl=False)
 
 
 # --- merge ---
@@ -350,6 +400,7 @@ def prune_command(
 COMMANDS = (
     diff_command,
     report_command,
+    contract_command,
     accept_command,
     export_command,
     merge_command,

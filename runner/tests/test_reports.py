@@ -16,7 +16,7 @@ from runner.reports.sides import builds, is_release, kernel_key, named, nearest
 from runner.reports.sides import of_baseline, of_run
 from runner.store import Index, Run, Store, StoreError, save_facts
 
-from .conftest import Suite
+from .conftest import FAKE, Suite
 from .test_store import outcome
 
 NUMBERS: Iterator[int] = itertools.count()
@@ -461,3 +461,18 @@ def test_latest_of_an_item(tmp_path: Path) -> None:
     item = index.latest(index.runs())[Key("a.b", "raw", "loop")]
     assert dict(item.seen) == {"pass": 3, "fail": 1}
     assert (item.outcome.outcome, item.flaky) == ("pass", True)
+
+
+def test_contract_command(suite: Suite) -> None:
+    """`aioabi contract` prints clauses, with their cases and what those said."""
+    clause = "io_setup.einval.nr_zero"
+    kept(suite.store, "6.1", outcome("io_setup.einval_nr_zero", "fail", clause=clause))
+    program = ("--program", str(FAKE))
+    done = suite("contract", *program, clause)
+    assert done.status == 0
+    assert done.out.splitlines()[2].startswith(clause)
+    assert "A count of 0 is refused with -EINVAL" in done.out
+    assert "ring." not in done.out
+    assert suite("contract", *program, "io_nothing").status == 2
+    assert "without a case: no case yet" in suite("contract", *program, "--missing").out
+    assert "without cases" in suite("contract", "--program", "/none", clause).err
