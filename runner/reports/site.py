@@ -240,6 +240,21 @@ class Site:
         return {case: row.clause for row in self.rows for case in row.cases}
 
     @cached_property
+    def faults(self) -> list[tuple[str, list[str], list[Cell]]]:
+        """The failure points that cases name: each with its cases and its cells."""
+        items = {
+            case: numbers for row in self.rows for case, numbers in row.cases.items()
+        }
+        points: dict[str, list[str]] = {}
+        for case in self.cases.values():
+            if case.fault:
+                points.setdefault(case.fault, []).append(case.id)
+        return [
+            (point, cases, self.cells([n for c in cases for n in items.get(c, ())]))
+            for point, cases in sorted(points.items())
+        ]
+
+    @cached_property
     def data(self) -> dict[str, Any]:
         """What the script needs to make the cells again for some of the items."""
         flavours = sorted({key.flavour for key in self.keys})
@@ -398,6 +413,8 @@ class Writer:
         self.page("index.html", "index.html")
         drift = [row.clause for row in self.site.rows if row.clause.drift]
         self.page("drift.html", "drift.html", drift=drift)
+        if self.site.faults:
+            self.page("faults.html", "faults.html")
         if self.common["has_lab"]:
             self.page("lab.html", "lab.html")
         for at, column in enumerate(self.site.columns):

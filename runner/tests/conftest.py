@@ -16,7 +16,7 @@ from runner import ROOT
 from runner.store import Run, Store
 
 FAKE = Path(__file__).parent / "fake.py"
-TIMEOUT = 60
+TIMEOUT = 180
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import Any, Iterator
 import pytest
 
 from runner import ROOT
+from runner.items import Case
 from runner.reports.site import Site, SiteError, write
 from runner.store import Index, Store
 
@@ -129,7 +130,7 @@ def test_many_kernels_and_items(tmp_path: Path) -> None:
     """Pages stay small, and the oldest runs are left out, saying so."""
     store = Store(tmp_path / "r")
     for number in range(62):
-        records = [outcome(f"a.case{n}", clause=f"a.c{n % 300}") for n in range(300)]
+        records = [outcome(f"a.case{n}", clause=f"a.c{n % 60}") for n in range(60)]
         kept(store, f"5.{number}", *records)
     folder = made(store, tmp_path / "html")
     assert max(path.stat().st_size for path in folder.rglob("*.html")) < 2e6
@@ -153,6 +154,19 @@ def test_old_site_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(SiteError):
         made(store, tmp_path / "own")
     assert (tmp_path / "own" / "file").exists()
+
+
+def test_faults(tmp_path: Path) -> None:
+    """The failure points that cases name have a page, where there are any."""
+    store = Store(tmp_path / "r")
+    history(store)
+    site = Site(store, Index(store), tmp_path / "none")
+    site.cases["io_cancel.new"] = Case("io_cancel.new", "x.c", 1, fault="aio/<i>")
+    write(site, tmp_path / "html")
+    page = (tmp_path / "html" / "faults.html").read_text()
+    assert "aio/&lt;i&gt;" in page and page.count('<td class="s">') == 4
+    assert "faults.html" in (tmp_path / "html/cases/io_cancel.new.html").read_text()
+    assert not (make(tmp_path / "other") / "faults.html").exists()
 
 
 def test_report_command(suite: Suite) -> None:
