@@ -173,6 +173,10 @@ faults: deps-faults build ## every failure at every place, and under fio and QEM
 teeth: build ## break the calls under each case: which notice nothing?
 	@$(PYTHON) -m runner.teeth $(ARGS)
 
+soak: deps-run build ## race for MINUTES=10 in ever other orders (SEED=n, ARGS)
+	@$(AIOABI) soak $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(SEED),--seed $(SEED)) $(ARGS)
+
 matrix: deps-vm build ## run the suite on kernels in VMs: KERNELS="debian:6.1 …"
 	@$(AIOABI) matrix $(KERNELS) $(ARGS)
 

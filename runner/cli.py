@@ -24,6 +24,7 @@ from .progress import STYLES
 from .reports.bisect import bisect_command, step_command
 from .reports.cli import COMMANDS, RESULTS, Failure, open_store
 from .reports.sides import is_release
+from .soak import soak
 from .store import Index, Run, StoreError
 from .summary import Summary, details
 
@@ -226,6 +227,7 @@ cli.add_command(faults)
 cli.add_command(inject)
 cli.add_command(kernels_command)
 cli.add_command(matrix_command)
+cli.add_command(soak)
 cli.add_command(bisect_command)
 cli.add_command(step_command)
 

@@ -156,6 +156,10 @@ class Options:
         """The value of --NAME; None, False or () where it was not given."""
         return self._values.get(name.replace("-", "_"))
 
+    def replaced(self, values: Mapping[str, Any]) -> "Options":
+        """The same but for these."""
+        return Options(self._values | dict(values))
+
     @property
     def results(self) -> Path:
         """The folder of all runs."""
