@@ -24,7 +24,9 @@ from .options import Options
 from .targets import Facts, Target
 from .zoo import TEMPLATES, Disk, ZooError, choose, disks, template
 
-BOOT_CPU = {"tcg": 60.0, "kvm": 20.0}  # seconds of processor time without a word
+# Seconds of processor time without a line of the console or a record: a kernel with
+# KASAN and all its friends is quiet for long when it is emulated.
+BOOT_CPU = {"tcg": 180.0, "kvm": 20.0}
 BOOT_IDLE = 40.0  # seconds without any
 BOOT_LIMIT = 900.0
 SILENCE = 20.0  # the executor says something every second
@@ -199,6 +201,11 @@ class Console:
         first = min((self._starts.get(n, 0) for n in numbers), default=0)
         return [text for at, text in self._lines if at > first]
 
+    @property
+    def count(self) -> int:
+        """How many lines the guests have said."""
+        return self._count
+
     def tail(self) -> list[str]:
         """The last lines."""
         return [text for _, text in self._lines][-CONSOLE_TAIL:]
@@ -339,6 +346,7 @@ class GuestExecutor(Executor):
         machine, early = guest.machine, list[Record]()
         limit = BOOT_CPU[self.plan.hardware.accelerator]
         used, moved = 0.0, begun
+        heard, heard_at = self.console.count, 0.0
         while True:
             records = guest.receive(time.monotonic() + 1)
             for number, record in enumerate(records):
@@ -355,7 +363,9 @@ class GuestExecutor(Executor):
             cpu = machine.cpu_seconds()
             if cpu > used + 0.1:
                 used, moved = cpu, now
-            if cpu > limit or now - begun > BOOT_LIMIT:
+            if records or self.console.count > heard:
+                heard, heard_at = self.console.count, cpu
+            if cpu > heard_at + limit or now - begun > BOOT_LIMIT:
                 return None, early, f"no word of it after {now - begun:.0f} s"
             if now - moved > BOOT_IDLE:
                 return None, early, f"it has stood still for {now - moved:.0f} s"
