@@ -40,6 +40,7 @@ struct request {
 	bool busy;
 	/* of an event that is kept back */
 	bool kept;
+	bool till_overtaken;
 	int64_t due;
 	long long res, res2;
 };
@@ -125,6 +126,16 @@ static void keep_back(struct own_ring *own, struct request *request,
 	own->kept++;
 }
 
+/* One has gone past those that waited for it. */
+static void let_follow(struct own_ring *own)
+{
+	unsigned int i;
+
+	for (i = 0; own->kept && i < own->room; i++)
+		if (own->requests[i].kept && own->requests[i].till_overtaken)
+			own->requests[i].due = AT_ONCE;
+}
+
 static bool moves_data(const struct iocb *iocb)
 {
 	return iocb->aio_lio_opcode == IOCB_CMD_PREAD ||
@@ -154,8 +165,12 @@ static void take(struct own_ring *own, const struct io_event *event)
 	if (request->res > 1 && moves_data(&request->iocb) &&
 	    fault_ask("aio/event/short", &info))
 		request->res = info < request->res ? request->res - info : 1;
-	if (fault_ask("aio/event/late", &info) ||
-	    fault_ask("aio/event/reorder", &info)) {
+	if (fault_ask("aio/event/late", &info)) {
+		keep_back(own, request, now() + info * PER_MSEC);
+		return;
+	}
+	if (fault_ask("aio/event/reorder", &info)) {
+		request->till_overtaken = true;
 		keep_back(own, request, now() + info * PER_MSEC);
 		return;
 	}
@@ -168,6 +183,7 @@ static void take(struct own_ring *own, const struct io_event *event)
 		return;
 	}
 	deliver(own, request);
+	let_follow(own);
 }
 
 /* What is due is delivered, the earliest first; when the next one is. */

@@ -549,6 +549,30 @@ CASE(fault, equal_getevents_efault,
 	compare(EFAULT, see_reap_efault);
 }
 
+static long getevents(aio_handle ctx, long n, struct io_event *events,
+		      struct timespec *timeout)
+{
+	return aio->getevents(ctx, n, n, events, timeout);
+}
+
+static long pgetevents(aio_handle ctx, long n, struct io_event *events,
+		       struct timespec *timeout)
+{
+	return aio->pgetevents(ctx, n, n, events, timeout, NULL);
+}
+
+static long (*reap_all)(aio_handle ctx, long n, struct io_event *events,
+			struct timespec *timeout) = getevents;
+static const char *fault_short = "aio/io_getevents/short";
+static const char *fault_early = "aio/io_getevents/early";
+
+static void by_pgetevents(void)
+{
+	reap_all = pgetevents;
+	fault_short = "aio/io_pgetevents/short";
+	fault_early = "aio/io_pgetevents/early";
+}
+
 /* Two are waited for, one is there. */
 static void see_reap_one(struct look *look, const char *point, int info,
 			 struct timespec *timeout)
@@ -561,8 +585,7 @@ static void see_reap_one(struct look *look, const char *point, int info,
 	fd = stage_poll(ctx, &later);
 	if (point)
 		fault_on(point, info);
-	look->result =
-		aio->getevents(ctx, EVENTS, EVENTS, look->events, timeout);
+	look->result = reap_all(ctx, EVENTS, look->events, timeout);
 	if (point)
 		fault_off(point);
 	look->unread = ring_unread(ctx);
@@ -576,13 +599,22 @@ static void see_reap_short(struct look *look, enum way way)
 	if (way == TRULY)
 		see_reap_one(look, "signal/handled", SIGUSR1, NULL);
 	else
-		see_reap_one(look, "aio/io_getevents/short", 1, NULL);
+		see_reap_one(look, fault_short, 1, NULL);
 }
 
 CASE(fault, equal_getevents_short,
      "io_getevents() injected to give less is like one that a signal ends",
      .clause = "io_getevents.signal.partial", .fault = "aio/io_getevents/short")
 {
+	count_signal(SIGUSR1, 0);
+	compare(-1, see_reap_short);
+}
+
+CASE(fault, equal_pgetevents_short,
+     "io_pgetevents() injected to give less is like one that a signal ends",
+     .clause = "io_pgetevents.as_getevents", .fault = "aio/io_pgetevents/short")
+{
+	by_pgetevents();
 	count_signal(SIGUSR1, 0);
 	compare(-1, see_reap_short);
 }
@@ -594,7 +626,7 @@ static void see_reap_early(struct look *look, enum way way)
 	if (way == TRULY)
 		see_reap_one(look, NULL, 0, &moment);
 	else
-		see_reap_one(look, "aio/io_getevents/early", 0, &hour);
+		see_reap_one(look, fault_early, 0, &hour);
 }
 
 CASE(fault, equal_getevents_early,
@@ -602,6 +634,14 @@ CASE(fault, equal_getevents_early,
      .clause = "io_getevents.timeout.partial",
      .fault = "aio/io_getevents/early")
 {
+	compare(-1, see_reap_early);
+}
+
+CASE(fault, equal_pgetevents_early,
+     "io_pgetevents() injected not to wait is like one whose time is out",
+     .clause = "io_pgetevents.as_getevents", .fault = "aio/io_pgetevents/early")
+{
+	by_pgetevents();
 	compare(-1, see_reap_early);
 }
 
@@ -653,6 +693,50 @@ static void see_event(struct look *look, enum way way, int error)
 EQUAL_EVENT(eio, EIO, "ops.event.res")
 EQUAL_EVENT(enospc, ENOSPC, "ops.pwrite.enospc")
 EQUAL_EVENT(eagain, EAGAIN, "ops.event.res")
+
+#define LONG 60000 /* milliseconds for one event to come after another */
+
+/* Two writes, of which the second is done first. */
+static void see_reordered(struct look *look, enum way way)
+{
+	char *buffer = io_buffer(EVENTS * HELD_BLOCK);
+	unsigned int i;
+	int fd;
+	struct held *held = held_open(&fd);
+	aio_handle ctx;
+
+	if (way == INJECTED)
+		fault_hit("aio/event/reorder", LONG, 1);
+	ctx = new_context(FEW);
+	if (way == TRULY)
+		hold(held, HOLD_WRITES);
+	for (i = 0; i < EVENTS; i++) {
+		stage_submit(ctx, prep_write(&requests[i], fd,
+					     buffer + i * HELD_BLOCK,
+					     HELD_BLOCK, i * HELD_BLOCK));
+		requests[i].aio_buf = 0;
+	}
+	if (way == TRULY) {
+		held_wait(held, EVENTS);
+		release_at(held, HELD_BLOCK, 0);
+		WAIT_FOR(ring_unread(ctx) == 1);
+		release_at(held, 0, 0);
+	}
+	look->next = aio->getevents(ctx, EVENTS, EVENTS, look->events, NULL);
+	if (way == INJECTED)
+		fault_off("aio/event/reorder");
+	fault_ring(false);
+	look->result = look->events[0].obj == (uintptr_t)&requests[1];
+	look->unread = ring_unread(ctx);
+	end_context(ctx);
+}
+
+CASE(fault, equal_event_reorder,
+     "events injected to overtake are like those of a file that has it so",
+     .clause = "ops.order.none", .fault = "aio/event/reorder", .needs = "held")
+{
+	compare(-1, see_reordered);
+}
 
 #define WHOLE 1024
 #define PART  512

@@ -129,6 +129,21 @@ SETUP_WITHOUT(inode, "inode_cache", 1, "io_setup.enomem.file")
 SETUP_WITHOUT(file, "filp", 1, "io_setup.enomem.file")
 SETUP_WITHOUT(mapping, "vm_area_struct", 1, "io_setup.enomem.mapping")
 
+/* From caches that others use, too. */
+#define SETUP_WITHOUT_SOME(name, cache, least, clause_)                   \
+	CASE(fault, kernel_setup_##name,                                  \
+	     "io_setup() without memory for its " #name " is ENOMEM",     \
+	     .clause = clause_, .fault = SETUP,                           \
+	     .needs = "fail_nth aio_sysctls slab_counts", .serial = true, \
+	     .flavours = RAW)                                             \
+	{                                                                 \
+		fail_only_slab(cache);                                    \
+		EXPECT_GE(least, sweep_info(SETUP, 1, setup_fails));      \
+	}
+
+SETUP_WITHOUT_SOME(counters, "kmalloc-64", 2, "io_setup.enomem.percpu")
+SETUP_WITHOUT_SOME(array, "kmalloc-128", 1, "io_setup.enomem.page_array")
+
 CASE(fault, kernel_setup_pages,
      "io_setup() without memory for any page of its ring is ENOMEM",
      .clause = "io_setup.enomem.pages", .fault = SETUP,
