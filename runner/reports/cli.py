@@ -19,8 +19,6 @@ from . import export
 from .baseline import accept, baselines, default_folder
 from .diff import Diff, Incomparable, to_json, to_markdown, to_text
 from .merge import MergeError, merge
-from .site import Site, SiteError
-from .site import write as write_site
 from .sides import Side, builds, named, nearest, of_baseline
 
 DAY = 24 * 3600.0
@@ -253,11 +251,13 @@ def report_command(
     It needs no server and no network: open index.html. A site that is there is
     replaced.
     """
+    from . import site as pages  # with jinja2, which nothing else here needs
+
     store = open_store(results)
-    site = Site(store, Index(store), program)
     try:
-        page = write_site(site, output or store.root / "html")
-    except SiteError as error:
+        site = pages.Site(store, Index(store), program)
+        page = pages.write(site, output or store.root / "html")
+    except (pages.SiteError, StoreError) as error:
         raise Failure(str(error)) from error
     store.own(page.parent, *page.parent.rglob("*"))
     click.echo(f"{page}: {len(site.columns)} kernels, {len(site.keys)} items")

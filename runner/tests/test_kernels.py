@@ -195,6 +195,20 @@ def test_a_kernel_of_ones_own(tmp_path, monkeypatch):
     assert kernel.has("PCI") is None
 
 
+def test_the_tree_of_a_kernel(tmp_path, monkeypatch):
+    monkeypatch.setenv("AIOABI_CACHE", str(tmp_path / "cache"))
+    tree = tmp_path / "linux"
+    tree.mkdir()
+    with pytest.raises(KernelError, match="make bzImage"):
+        kernels.find(str(tree))
+    boot = tree / "arch" / "x86" / "boot"
+    boot.mkdir(parents=True)
+    (boot / "bzImage").write_bytes(bzimage(vmlinux(b"", b"Linux version 6.99-test ")))
+    (tree / ".config").write_text("#\nCONFIG_PCI=y\n")
+    kernel = kernels.find(str(tree))
+    assert (kernel.release, kernel.has("PCI")) == ("6.99-test", True)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
