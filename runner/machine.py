@@ -133,7 +133,9 @@ class Machine:
     def wait(self, seconds: float) -> None:
         """Until something came of the machine, or that time has passed."""
         for entry, mask in self._selector.select(max(0.0, seconds)):
-            entry.data(entry.fileobj, mask)
+            # One that came with it may have read it to its end, and closed it.
+            if self._selector.get_map() and entry.fd in self._selector.get_map():
+                entry.data(entry.fileobj, mask)
 
     def ask_for_traces(self, seconds: float = 10.0) -> None:
         """Have a kernel that does nothing any more say what it is at: what its
@@ -275,7 +277,7 @@ class Machine:
         self._selector.unregister(pidfd)
         for key in list(self._selector.get_map().values()):
             # What it said last is still on the wires.
-            while key.fileobj in self._selector.get_map():
+            while key.fd in self._selector.get_map():
                 try:
                     key.data(key.fileobj, selectors.EVENT_READ)
                 except (OSError, ValueError):

@@ -3,8 +3,11 @@
 that is told what to do, then with real ones."""
 import json
 import os
+import selectors
 import signal
+import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -362,6 +365,28 @@ def test_the_zoo_is_the_same_in_c():
     source = (ROOT / "lib/zoo.c").read_text()
     for name in zoo.DEVICES:
         assert f'{{ "{name}",' in source
+
+
+def test_the_end_of_qemu_and_of_its_wires_at_once():
+    for _ in range(20):
+        lines = []
+        machine = Machine(lines.append, lambda data: None)
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        machine._process = subprocess.Popen(["true"])
+        os.waitid(os.P_PID, machine._process.pid, os.WEXITED | os.WNOWAIT)
+        pidfd = os.pidfd_open(machine._process.pid)
+        wires = [(ours, machine._read_console), (pidfd, machine._reap)]
+        for wire, handler in wires:
+            machine._selector.register(wire, selectors.EVENT_READ, handler)
+        theirs.send(b"its last words\n")
+        theirs.close()
+        machine._errors = tempfile.TemporaryFile()
+        while not machine.died:
+            machine.wait(10)
+        assert lines == ["its last words"]
+        machine.kill()
+        os.close(pidfd)
 
 
 def test_a_machine_that_cannot_be(tmp_path):
