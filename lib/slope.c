@@ -82,12 +82,7 @@ static int open_shrink(const char *name)
 	return open(path, O_WRONLY | O_CLOEXEC);
 }
 
-/*
- * KASAN holds freed objects back, in a quarantine of many megabytes, and they
- * count as in use until their cache is shrunk (kasan_cache_shrink()). So do
- * free ones of a slab that a CPU has for itself, with any kernel.
- */
-static void let_go_of_freed(void)
+void slab_let_go(void)
 {
 	size_t i;
 	int fd;
@@ -100,6 +95,12 @@ static void let_go_of_freed(void)
 			breathe(); /* as if there were nothing to shrink */
 		close(fd);
 	}
+}
+
+long slab_objects(const char *name)
+{
+	slab_let_go();
+	return cache_objects(name);
 }
 
 /* A number of kB of /proc/meminfo, in pages; 0 where a kernel has none. */
@@ -204,7 +205,7 @@ bool check_no_leak(const struct place *place, void (*way)(unsigned int times),
 
 	memset(suspect, true, sizeof(suspect));
 	for (i = 0; i < MEASUREMENTS; i++) {
-		let_go_of_freed();
+		slab_let_go();
 		count(&before);
 		way(times);
 		count(&after);
@@ -212,7 +213,7 @@ bool check_no_leak(const struct place *place, void (*way)(unsigned int times),
 				any_over(&before, &after, suspect, times);
 		     waits++) {
 			grace_period();
-			let_go_of_freed();
+			slab_let_go();
 			count(&after);
 		}
 		if (!any_over(&before, &after, suspect, times))

@@ -15,6 +15,17 @@
 struct place;
 
 /*
+ * slab_let_go() - have the caches that AIO allocates from give up what is free.
+ * KASAN holds freed objects back, in a quarantine of many megabytes, and they
+ * count as in use until their cache is shrunk (kasan_cache_shrink()). So do
+ * free ones of a slab that a CPU has for itself, with any kernel.
+ */
+void slab_let_go(void);
+/* slab_objects() - how many objects of this cache are in use; -1: nobody says.
+ */
+long slab_objects(const char *name);
+
+/*
  * EXPECT_NO_LEAK() - way(times) goes a way so many times: nothing that could
  * be leaked on it has grown by half of that many. It takes 16000 times for
  * per-CPU memory to be judged.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "refusals.h"
+#include "slope.h"
 
 #define REQUESTS 20000
 #define VECTORS	 2000
@@ -16,10 +17,10 @@
 /* The caches of requests may be shared with others: only a slope tells. */
 static long request_objects(void)
 {
-	long n = file_number("/sys/kernel/slab/aio_kiocb/objects");
+	long n = slab_objects("aio_kiocb");
 
 	if (n < 0)
-		SKIP("no count of aio_kiocb objects in /sys/kernel/slab");
+		SKIP("aio_kiocb is counted nowhere");
 	return n;
 }
 
@@ -31,6 +32,7 @@ static long slab_kib(void)
 	long kib = -1;
 
 	REQUIRE(f);
+	slab_let_go();
 	while (kib < 0 && fgets(line, sizeof(line), f))
 		if (sscanf(line, "SUnreclaim: %ld", &kib) == 1)
 			break;
@@ -40,7 +42,8 @@ static long slab_kib(void)
 }
 
 CASE(io_submit, refused_memory_back, "a refused iocb keeps no memory",
-     .clause = "io_submit.count.refused_leaves_nothing", .serial = true)
+     .clause = "io_submit.count.refused_leaves_nothing", .needs = "slab_counts",
+     .serial = true)
 {
 	aio_handle ctx = new_context(1);
 	const struct refusal *refusal;
@@ -59,7 +62,8 @@ CASE(io_submit, refused_memory_back, "a refused iocb keeps no memory",
 }
 
 CASE(io_submit, finished_memory_back, "a finished request keeps no memory",
-     .clause = "io_submit.count", .needs = "eventfd", .serial = true)
+     .clause = "io_submit.count", .needs = "eventfd slab_counts",
+     .serial = true)
 {
 	int ready = open_eventfd(1, 0), later = open_eventfd(0, 0);
 	aio_handle ctx = new_context(3);
@@ -83,7 +87,8 @@ CASE(io_submit, finished_memory_back, "a finished request keeps no memory",
 
 /* A full ring is noticed when the memory of the request is already there. */
 CASE(io_submit, full_memory_back, "a request that found no slot keeps none",
-     .clause = "io_submit.eagain.nothing_lost", .serial = true)
+     .clause = "io_submit.eagain.nothing_lost", .needs = "slab_counts",
+     .serial = true)
 {
 	aio_handle ctx = new_context(1);
 	struct iocb iocb;
@@ -126,7 +131,7 @@ static void expect_vectors_back(int fd, int opcode, int64_t offset, long wanted)
 
 CASE(io_submit, segments_memory_back,
      "the copy of the segments is freed when the request ends",
-     .clause = "io_submit.vector_free", .serial = true)
+     .clause = "io_submit.vector_free", .needs = "slab_counts", .serial = true)
 {
 	int in = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC));
 	int out = keep(open("/dev/null", O_WRONLY | O_CLOEXEC));
@@ -137,7 +142,8 @@ CASE(io_submit, segments_memory_back,
 
 CASE(io_submit, segments_memory_back_refused,
      "the copy of the segments is freed when the request is refused",
-     .clause = "io_submit.count.refused_leaves_nothing", .serial = true)
+     .clause = "io_submit.count.refused_leaves_nothing", .needs = "slab_counts",
+     .serial = true)
 {
 	int in = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC));
 	int out = keep(open("/dev/null", O_WRONLY | O_CLOEXEC));
