@@ -82,24 +82,28 @@ static int open_shrink(const char *name)
 	return open(path, O_WRONLY | O_CLOEXEC);
 }
 
+static void shrink(const char *name)
+{
+	int fd = open_shrink(name);
+
+	if (fd < 0)
+		return;
+	if (write(fd, "1", 1) < 0)
+		breathe(); /* as if there were nothing to shrink */
+	close(fd);
+}
+
 void slab_let_go(void)
 {
 	size_t i;
-	int fd;
 
-	for (i = 0; i < CACHES; i++) {
-		fd = open_shrink(caches[i]);
-		if (fd < 0)
-			continue;
-		if (write(fd, "1", 1) < 0)
-			breathe(); /* as if there were nothing to shrink */
-		close(fd);
-	}
+	for (i = 0; i < CACHES; i++)
+		shrink(caches[i]);
 }
 
 long slab_objects(const char *name)
 {
-	slab_let_go();
+	shrink(name);
 	return cache_objects(name);
 }
 
@@ -184,15 +188,32 @@ static void grace_period(void)
 		breathe();
 }
 
+static bool over(const struct counts *before, const struct counts *after,
+		 size_t counter, unsigned int times)
+{
+	return growth(before, after, counter) > limit(counter, times);
+}
+
 static bool any_over(const struct counts *before, const struct counts *after,
 		     const bool *suspect, unsigned int times)
 {
 	size_t i;
 
 	for (i = 0; i < COUNTERS; i++)
-		if (suspect[i] && growth(before, after, i) > limit(i, times))
+		if (suspect[i] && over(before, after, i, times))
 			return true;
 	return false;
+}
+
+/* What is freed may still be held back: see slab_let_go(). */
+static void shrink_what_grew(const struct counts *before,
+			     const struct counts *after, unsigned int times)
+{
+	size_t i;
+
+	for (i = 0; i < CACHES; i++)
+		if (over(before, after, i, times))
+			shrink(caches[i]);
 }
 
 bool check_no_leak(const struct place *place, void (*way)(unsigned int times),
@@ -213,14 +234,14 @@ bool check_no_leak(const struct place *place, void (*way)(unsigned int times),
 				any_over(&before, &after, suspect, times);
 		     waits++) {
 			grace_period();
-			slab_let_go();
+			shrink_what_grew(&before, &after, times);
 			count(&after);
 		}
 		if (!any_over(&before, &after, suspect, times))
 			break;
 		for (k = 0; k < COUNTERS; k++)
-			suspect[k] = suspect[k] && growth(&before, &after, k) >
-							   limit(k, times);
+			suspect[k] = suspect[k] &&
+				     over(&before, &after, k, times);
 	}
 	if (i < MEASUREMENTS)
 		return check_relation(place, REL_EQ, 0, 0);
