@@ -450,3 +450,73 @@ CASE(io_destroy, waits_apart,
 			EXPECT_EQ(0, atomic_load(&destroyers[k].done));
 	}
 }
+
+/* --- of every kind, and with company --- */
+
+/* Each of them alone keeps the call from coming back, but for the POLL. */
+CASE(io_destroy, waits_for_mixture,
+     "reads, writes and syncs are waited for, in any mixture with polls",
+     .clause = "io_destroy.waits", .needs = "held task_syscall eventfd")
+{
+	enum { READ, WRITE, SYNC, POLLED, KINDS };
+	static const int64_t at[] = { 0, HELD_BLOCK, -1 };
+	unsigned char *buffer = io_buffer(2 * HELD_BLOCK);
+	int counter = open_eventfd(0, EFD_NONBLOCK);
+	aio_handle ctx = new_context(KINDS);
+	struct destroyer destroyer = { 0 };
+	struct iocb iocbs[KINDS];
+	struct thread *thread;
+	struct held *held;
+	int fd, i;
+
+	held = held_open(&fd);
+	pattern(held_data(held), HELD_BLOCK, SEED);
+	hold(held, HOLD_ALL);
+	prep_read(&iocbs[READ], fd, buffer, HELD_BLOCK, 0);
+	prep_write(&iocbs[WRITE], fd, buffer + HELD_BLOCK, HELD_BLOCK,
+		   HELD_BLOCK);
+	prep_fsync(&iocbs[SYNC], fd);
+	prep_poll(&iocbs[POLLED], open_eventfd(0, 0), POLLIN);
+	for (i = 0; i < KINDS; i++)
+		stage_submit(ctx, notify(&iocbs[i], counter));
+	held_wait(held, POLLED);
+	thread = destroy_in_thread(&destroyer, ctx);
+	for (i = 0; i < POLLED; i++) {
+		expect_waiting(thread, &destroyer);
+		release_at(held, at[i], 0);
+	}
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+	EXPECT_EQ(KINDS, eventfd_take(counter));
+	EXPECT_PATTERN(buffer, HELD_BLOCK, SEED);
+}
+
+CASE(io_destroy, wakes_waiter_while_held,
+     "a thread that waits for events is sent away before the requests end",
+     .clause = "io_destroy.against.getevents", .needs = "held task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	unsigned char *buffer = io_buffer(HELD_BLOCK);
+	struct destroyer destroyer = { 0 };
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+	struct waiter *waiter;
+	struct thread *thread;
+	struct iocb iocb;
+	struct held *held;
+	int fd;
+
+	held = held_open(&fd);
+	hold(held, HOLD_READS);
+	stage_submit(ctx, prep_read(&iocb, fd, buffer, HELD_BLOCK, 0));
+	held_wait(held, 1);
+	waiter = waiter_run(ctx, 1, 1, &event, NULL);
+	ASSERT_TRUE(waiter_asleep(waiter));
+	thread = destroy_in_thread(&destroyer, ctx);
+	EXPECT_ERR(EINVAL, waiter_result(waiter));
+	expect_waiting(thread, &destroyer);
+	EXPECT_EQ(1, held_count(held));
+	release_all(held);
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+}

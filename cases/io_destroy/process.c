@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -622,4 +623,49 @@ CASE(io_destroy, kill_together,
      .serial = true, .fixed_by = "dc48e56d7616")
 {
 	check_exit_together(BY_SIGNAL);
+}
+
+/* --- the end of a whole world --- */
+
+/* In the first process of a world: one of its own, with a read held. */
+static void live_in_world(int fd)
+{
+	static struct iocb iocb;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!child_fork())
+		stage_submit(new_context(EVENTS),
+			     prep_read(&iocb, fd, io_buffer(HELD_BLOCK),
+				       HELD_BLOCK, 0));
+	for (;;)
+		pause();
+}
+
+/* Its first process takes the others along, and is the last to go. */
+CASE(io_destroy, world_waits,
+     "a world of processes is gone when the requests of its last have ended",
+     .clause = "io_destroy.exit.killed", .needs = "root held task_syscall",
+     .flavours = RAW, .serial = true)
+{
+	struct held *held;
+	pid_t pid;
+	int fd;
+
+	held = held_open(&fd);
+	hold(held, HOLD_READS);
+	if (unshare(CLONE_NEWPID))
+		SKIP("no processes of its own: %s", strerror(errno));
+	/* not child_fork(): it cannot see its parent */
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (!pid)
+		live_in_world(fd);
+	held_wait(held, 1);
+	REQUIRE(!kill(pid, SIGKILL));
+	wait_asleep_in(pid, ANY_CALL);
+	EXPECT_TRUE(!has_gone(pid));
+	EXPECT_EQ(1, held_count(held));
+	release_all(held);
+	EXPECT_EQ(SIGKILL, died_of(child_wait(pid)));
+	EXPECT_QUOTA_BACK();
 }
