@@ -238,10 +238,10 @@ _WAITS = (
 )
 VICTIMS = (FIO, FIO_BATCHES, FIO_RING, QEMU_IO, QEMU_IMG)
 _QUICK = {
-    *((victim, fault) for victim in (FIO_BATCHES, FIO_RING) for fault in LEGAL[:1]),
-    *((FIO_RING, fault) for fault in ("aio/event/reorder@30%", "aio/event=EIO@3")),
+    (FIO_BATCHES, "aio/io_submit/short@30%"),
+    (FIO_RING, "aio/event=EIO@3"),
+    (FIO, "aio/event/reorder@30%"),
     *((QEMU_IO, fault) for fault in ("aio/event/reorder@30%", "aio/event=EIO@3")),
-    *((FIO, fault) for fault in ("aio/io_getevents=EINTR@20%", "aio/event=EIO@3")),
     (QEMU_IMG, "aio/event=ENOSPC@3"),
 }
 _KNOWN = {

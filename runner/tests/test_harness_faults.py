@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "build" / "aioabi-harness"
-LIMIT = 60
+LIMIT = 200
 PLACES = 100  # more than there are
 
 pytestmark = pytest.mark.skipif(

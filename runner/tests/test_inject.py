@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Failures under other people's programs, by libaiofault.so."""
+import os
 import shutil
 import subprocess
 import time
@@ -10,11 +11,11 @@ from click.testing import CliRunner
 
 from runner import ROOT
 from runner.faults import points
-from runner.inject import Fault, InjectError, environment, inject
+from runner.inject import Fault, InjectError, counts, environment, inject
 from runner.victims import TRIALS, Trial, Verdict, attempt
 
 AIOABI = ROOT / "runner" / "aioabi"
-LIMIT = 60
+LIMIT = 200
 # What a call may cost more while nothing is enabled, and what a busy machine and
 # another build of libaio's may add to that.
 COST = 50
@@ -32,21 +33,35 @@ def program(tmp_path_factory):
     return path
 
 
-def run(program, mode, *faults, seed=3):
-    """What the program printed, word by word, what was said of it, its status."""
-    options = [word for fault in faults for word in ("--fail", fault)]
-    done = subprocess.run(
-        [AIOABI, "inject", "--seed", str(seed), *options, "--", program, mode],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-    )
-    lines = [line.split() for line in done.stdout.splitlines()]
-    return (
-        {tuple(words[:-1]): words[-1] for words in lines},
-        done.stderr,
-        (done.returncode),
-    )
+@pytest.fixture(scope="module")
+def table():
+    return points()
+
+
+@pytest.fixture
+def run(program, table, tmp_path):
+    """Run the program in a mode under faults: what it printed, word by word, how
+    often each point was asked and failed, and its status."""
+
+    def run_it(mode, *texts, seed=3):
+        faults = [Fault.parse(text) for text in texts]
+        shared = tmp_path / "counts"
+        shared.unlink(missing_ok=True)
+        more = environment(faults, table, seed=seed)
+        done = subprocess.run(
+            [program, mode],
+            env={**os.environ, **more, "AIOFAULT_COUNTS": str(shared)},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+        )
+        assert not done.stderr
+        lines = [line.split() for line in done.stdout.splitlines()]
+        out = {tuple(words[:-1]): words[-1] for words in lines}
+        seen = counts(shared.read_bytes(), table)
+        return out, {f.name: seen[f.name] for f in faults}, done.returncode
+
+    return run_it
 
 
 @pytest.mark.parametrize("mode", ("libaio", "syscall", "queue", "ring"))
@@ -61,43 +76,58 @@ def run(program, mode, *faults, seed=3):
         ("aio/event/spread@10%", None),
     ),
 )
-def test_each_way_into_the_kernel(program, mode, fault, said):
-    out, err, status = run(program, mode, fault)
-    assert status == 0, err
+def test_each_way_into_the_kernel(run, mode, fault, said):
+    out, seen, status = run(mode, fault)
+    assert status == 0
     assert ("rounds",) in out
-    name = fault.partition("=")[0].partition("@")[0]
-    failed = int(err.split(f"{name}: ")[1].split()[0])
+    ((_, failed),) = seen.values()
     assert failed > 0
     if said:
         assert int(out[said]) == failed
 
 
-def test_the_same_seed_does_the_same(program):
+def test_the_same_seed_does_the_same(run):
     faults = ("aio/io_submit=EAGAIN@30%", "aio/event=EIO@10%")
-    once = run(program, "libaio", *faults, seed=7)
-    assert run(program, "libaio", *faults, seed=7) == once
-    assert run(program, "libaio", *faults, seed=8) != once
+    once = run("libaio", *faults, seed=7)
+    assert run("libaio", *faults, seed=7) == once
+    assert run("libaio", *faults, seed=8) != once
 
 
-def test_the_nth_time_alone(program):
-    out, err, status = run(program, "libaio", "aio/io_getevents=EINTR@3")
+def test_the_nth_time_alone(run):
+    out, seen, status = run("libaio", "aio/io_getevents=EINTR@3")
     assert (out[("call", "EINTR")], status) == ("1", 0)
-    assert "1 of 41 failed" in err
-    out, _, status = run(program, "libaio", "aio/io_getevents=EINTR@once")
+    assert seen["aio/io_getevents"][1] == 1
+    out, _, status = run("libaio", "aio/io_getevents=EINTR@once")
     assert (out[("call", "EINTR")], status) == ("1", 0)
 
 
-def test_errors_reach_the_program(program):
-    out, _, status = run(program, "libaio", "aio/io_setup=ENOMEM")
+def test_errors_reach_the_program(run):
+    out, _, status = run("libaio", "aio/io_setup=ENOMEM")
     assert (out, status) == ({("setup",): "ENOMEM"}, 2)
-    out, _, status = run(program, "syscall", "aio/io_destroy=EINVAL")
+    out, _, status = run("syscall", "aio/io_destroy=EINVAL")
     assert (out[("destroy",)], status) == ("EINVAL", 0)
 
 
+def command(program, *options):
+    """Run `aioabi inject` itself."""
+    return subprocess.run(
+        [AIOABI, "inject", *options, "--", program, "libaio"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+
+
+def test_the_command_says_what_failed(program):
+    done = command(program, "--fail", "aio/io_setup=ENOMEM")
+    assert (done.stdout, done.returncode) == ("setup ENOMEM\n", 2)
+    assert "aio/io_setup: 1 of 1 failed" in done.stderr
+
+
 def test_what_did_not_fail_is_said(program):
-    _, err, status = run(program, "libaio", "aio/io_cancel=EINVAL")
-    assert status == 2
-    assert "0 of 0 failed" in err and "nothing failed" in err
+    done = command(program, "--fail", "aio/io_cancel=EINVAL")
+    assert done.returncode == 2
+    assert "0 of 0 failed" in done.stderr and "nothing failed" in done.stderr
 
 
 def test_remote_control(program, tmp_path):
@@ -128,13 +158,16 @@ def test_remote_control(program, tmp_path):
 def test_cost_while_nothing_is_enabled(program):
     """The least of several: a busy machine makes calls dearer, never cheaper."""
     with_it, without = [], []
+    preload = environment([], points())
     for _ in range(5):
-        for costs, command in (
-            (without, [program, "cost"]),
-            (with_it, [AIOABI, "inject", "--", program, "cost"]),
-        ):
+        for costs, more in ((without, {}), (with_it, preload)):
             done = subprocess.run(
-                command, capture_output=True, text=True, check=True, timeout=LIMIT
+                [program, "cost"],
+                env={**os.environ, **more},
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=LIMIT,
             )
             costs.append(float(done.stdout.split()[1]))
         if min(with_it) - min(without) < COST:
@@ -166,8 +199,7 @@ def test_faults_are_refused(text):
         Fault.parse(text)
 
 
-def test_faults_for_cases_are_refused():
-    table = points()
+def test_faults_for_cases_are_refused(table):
     for name in ("mm/rlimit_as", "harness/fork", "no/such"):
         with pytest.raises(InjectError):
             environment([Fault(name)], table)
