@@ -20,7 +20,7 @@
  * Per-CPU memory goes by a few bytes each time, and first into pages that are
  * there already: only many times show in its pages.
  */
-#define PERCPU_TIMES 16000
+#define PERCPU_TIMES 8000
 #define PERCPU_PAGES 3
 
 /* Caches that AIO allocates from; the general ones by their sizes. */

@@ -27,7 +27,7 @@ long slab_objects(const char *name);
 
 /*
  * EXPECT_NO_LEAK() - way(times) goes a way so many times: nothing that could
- * be leaked on it has grown by half of that many. It takes 16000 times for
+ * be leaked on it has grown by half of that many. It takes 8000 times for
  * per-CPU memory to be judged.
  */
 #define EXPECT_NO_LEAK(way, times) \

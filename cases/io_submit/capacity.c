@@ -371,7 +371,7 @@ CASE(io_submit, room_elsewhere, "what was reaped fits on another CPU too",
 /* What comes back to a CPU stays with it up to twice a batch, less one. */
 CASE(io_submit, room_shared,
      "what comes back to one CPU is there for the others, but for a batch",
-     .clause = "io_submit.eagain.room_again", .needs = "cpus2")
+     .clause = "io_submit.eagain.room_again", .needs = "cpus2", .flavours = RAW)
 {
 	aio_handle ctx = new_context(64);
 	struct capacity capacity = capacity_of(ctx);
@@ -541,7 +541,7 @@ static void submit_some(aio_handle ctx, struct account *account, int null,
 
 CASE(io_submit, rounds,
      "after ten thousand rounds of all that happens as many fit as before",
-     .clause = "io_submit.eagain.rounds", .needs = "eventfd")
+     .clause = "io_submit.eagain.rounds", .needs = "eventfd", .flavours = RAW)
 {
 	int efd = open_eventfd(0, 0), null = open_null(), round;
 	aio_handle ctx = new_context(64);
@@ -631,7 +631,8 @@ static void *hammer(void *arg)
  */
 CASE(io_submit, rounds_many_cpus,
      "threads that submit, fail, cancel and reap at once lose no slot",
-     .clause = "io_submit.eagain.rounds", .needs = "eventfd cpus2")
+     .clause = "io_submit.eagain.rounds", .needs = "eventfd cpus2",
+     .flavours = RAW)
 {
 	atomic_uint accepted = 0, unhappy = 0, over = 0;
 	struct hammerer hammerers[HAMMERERS];
@@ -672,7 +673,8 @@ CASE(io_submit, rounds_many_cpus,
 
 /* Completions that come from elsewhere: interrupts, workers, other CPUs. */
 CASE(io_submit, rounds_device, "nor do completions of a device lose any",
-     .clause = "io_submit.eagain.rounds", .on = ON_ANY, .every_device = true)
+     .clause = "io_submit.eagain.rounds", .on = ON_ANY, .every_device = true,
+     .flavours = RAW)
 {
 	struct storage storage = open_storage(O_RDONLY | O_DIRECT);
 	unsigned char *buffer = io_buffer(PAGE_SIZE);

@@ -101,7 +101,7 @@ CASE(leak, setup_failed_quota,
 {
 	sysctl_set("fs/aio-max-nr", aio_nr() + FEW);
 	new_context(1);
-	EXPECT_NO_LEAK(refused_by_sum, 16000);
+	EXPECT_NO_LEAK(refused_by_sum, 8000);
 }
 
 static void refused_by_handle(unsigned int times)
@@ -118,7 +118,7 @@ CASE(leak, setup_failed_handle,
      .clause = "leak.setup_failed", .needs = "slab_counts", .serial = true,
      .flavours = RAW, .quota = QUOTA, .time_limit = 60)
 {
-	EXPECT_NO_LEAK(refused_by_handle, 16000);
+	EXPECT_NO_LEAK(refused_by_handle, 8000);
 }
 
 static void refused_by_memory(unsigned int times)

@@ -100,7 +100,7 @@ static void rounds(unsigned int events)
 
 CASE(ring, user_reap_rounds,
      "thousands of rounds reaped by the program cost and give no place",
-     .clause = "ring.user_reap.rounds")
+     .clause = "ring.user_reap.rounds", .flavours = RAW)
 {
 	pin_to_cpu(0);
 	rounds(EVENTS);
