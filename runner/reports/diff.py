@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence
 
+from ..contract import holds
 from ..items import BROKE, HELD, Key
 from ..store import Item, Run, StoreError
-from ..summary import DIFFERENCES, details
+from ..summary import DIFFERENCES, clauses, details
 from .sides import Side, nearest, of_baseline, of_run
 
 FORMAT = 1
@@ -24,6 +25,7 @@ SECTIONS = {
     "regression": ("Regressions", True),
     "fix": ("Fixes", False),
     "other": ("Other changes", True),
+    "contract": ("By the contract: clauses that begin or end in between", False),
     "flaky": ("Flaky: both outcomes on one kernel", True),
     "new": ("New: only on the second", True),
     "vanished": ("Vanished: only on the first", False),
@@ -106,9 +108,25 @@ class Diff:
         self.changes = [
             Change(what, key, was, now)
             for key, (was, now) in both.items()
-            if (what := _kind(was, now))
+            if (what := self._kind(was, now))
         ]
         self.same = len(both) - len(self.changes)
+
+    def _kind(self, was: Optional[Item], now: Optional[Item]) -> str:
+        what = _kind(was, now)
+        if what != "other" or not was or not now:
+            return what
+        # Skipped on the kernel that its clause is not about.
+        skip, ran = sorted((was, now), key=lambda item: item.outcome.outcome != "skip")
+        if skip.outcome.outcome != "skip" or ran.outcome.outcome not in HELD:
+            return what
+        clause = clauses().get(now.outcome.clause or was.outcome.clause)
+        if not clause:
+            return what
+        about = [
+            holds(clause.since, clause.until, side.kernel) for side in (self.a, self.b)
+        ]
+        return "contract" if about[0] != about[1] else what
 
     @property
     def counts(self) -> dict[str, int]:
@@ -154,6 +172,7 @@ class Diff:
             "regression": ("regression", "regressions"),
             "fix": ("fix", "fixes"),
             "other": ("other change", "other changes"),
+            "contract": ("by the contract", "by the contract"),
             "flaky": ("flaky", "flaky"),
             "new": ("new", "new"),
             "vanished": ("vanished", "vanished"),

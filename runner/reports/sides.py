@@ -34,6 +34,14 @@ class Side:
         return sorted({value for value in values if value})
 
     @property
+    def kernel(self) -> tuple[int, int, int]:
+        """The upstream version in numbers, as the contract has them."""
+        upstream = kernel_key(self.release, self.version).upstream
+        found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", upstream)
+        a, b, c = found.groups("0") if found else ("0", "0", "0")
+        return int(a), int(b), int(c)
+
+    @property
     def origin(self) -> str:
         """Where its items come from."""
         if self.baseline:

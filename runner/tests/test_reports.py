@@ -118,6 +118,27 @@ def test_other_kind_of_failure(tmp_path: Path) -> None:
     assert change.arrow == "fail (expectation) → fail (hang)"
 
 
+@pytest.mark.parametrize(
+    "was, now, what",
+    [
+        ("skip", "pass", "contract"),
+        ("skip", "fail", "other"),
+        ("skip", "broken", "other"),
+        ("pass", "fail", "regression"),
+    ],
+)
+def test_by_the_contract(tmp_path: Path, was: str, now: str, what: str) -> None:
+    """A case that runs since its clause begins between the two has not changed."""
+    store = Store(tmp_path)
+    clause = "io_submit.rw_flags.atomic"  # since 6.11
+    a = kept(store, "6.1.0-9", outcome("a.b", was, clause=clause))
+    b = kept(store, "6.12.0", outcome("a.b", now, clause=clause))
+    same = kept(store, "6.1.0-9", outcome("a.b", now, clause=clause))
+    assert told(Diff(of_run(a), of_run(b))) == {"a.b": what}
+    later = Diff(of_run(a), of_run(same))
+    assert told(later)["a.b"] == what.replace("contract", "other")
+
+
 def test_flaky_within_a_run(tmp_path: Path) -> None:
     """An item that did both in its rounds has not regressed."""
     store = Store(tmp_path)
