@@ -369,16 +369,16 @@ def test_the_zoo_is_the_same_in_c():
 
 def test_the_end_of_qemu_and_of_its_wires_at_once():
     for _ in range(20):
-        lines = []
+        lines: list[str] = []
         machine = Machine(lines.append, lambda data: None)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         machine._process = subprocess.Popen(["true"])
         os.waitid(os.P_PID, machine._process.pid, os.WEXITED | os.WNOWAIT)
         pidfd = os.pidfd_open(machine._process.pid)
-        wires = [(ours, machine._read_console), (pidfd, machine._reap)]
-        for wire, handler in wires:
-            machine._selector.register(wire, selectors.EVENT_READ, handler)
+        register = machine._selector.register
+        register(ours, selectors.EVENT_READ, machine._read_console)
+        register(pidfd, selectors.EVENT_READ, machine._reap)
         theirs.send(b"its last words\n")
         theirs.close()
         machine._errors = tempfile.TemporaryFile()
