@@ -508,11 +508,12 @@ static double factor_of(const char *option, const char *text)
 
 /*
  * How much slower than a common machine forks and waits are here; the least
- * of a few, since others may be running. Never below 1.
+ * of a few, since others may be running. Never below 1, nor so much that a hang
+ * would take hours: a case takes a second or so of its ten.
  */
 static double measured_scale(void)
 {
-	const double common = 0.0003;
+	const double common = 0.0003, most = 100;
 	double least = 1e9;
 	int tries, i;
 
@@ -532,7 +533,9 @@ static double measured_scale(void)
 		if (each < least)
 			least = each;
 	}
-	return least > common ? least / common : 1;
+	if (least < common)
+		return 1;
+	return least > most * common ? most : least / common;
 }
 
 static unsigned int default_jobs(void)
