@@ -229,18 +229,24 @@ static unsigned int raise_info(const char *point, int first, unsigned int nth,
 	return total;
 }
 
-unsigned int sweep_info(const char *point, int first,
-			void (*scenario)(struct swept *swept))
+unsigned int sweep_info_at(const char *point, int first, unsigned int nth,
+			   void (*scenario)(struct swept *swept))
 {
 	struct left before;
 	unsigned int total;
 
 	warm_up(point, first, scenario, &before);
-	total = raise_info(point, first, 1, scenario, before);
+	total = raise_info(point, first, nth, scenario, before);
 	if (!total)
 		report_ending(ENDING_BROKEN, "%s did not fire", point);
 	report_line("sweep %s from %d: %u", point, first, total);
 	return total;
+}
+
+unsigned int sweep_info(const char *point, int first,
+			void (*scenario)(struct swept *swept))
+{
+	return sweep_info_at(point, first, 1, scenario);
 }
 
 unsigned int sweep_each_info(const char *point, int first,
@@ -260,4 +266,26 @@ unsigned int sweep_each_info(const char *point, int first,
 	if (!total)
 		report_ending(ENDING_BROKEN, "%s did not fire", point);
 	return total;
+}
+
+/* What the child counts has to be seen here. */
+void swept_in_child(struct swept *swept, void (*scenario)(struct swept *))
+{
+	static struct fault_counts *counts;
+	static struct swept *shared;
+	pid_t pid;
+
+	if (!counts) {
+		counts = shared_memory(FAULT_POINTS_MAX * sizeof(*counts));
+		shared = shared_memory(sizeof(*shared));
+		fault_count_in(counts);
+	}
+	*shared = *swept;
+	pid = child_fork();
+	if (!pid) {
+		scenario(shared);
+		child_exit(0);
+	}
+	EXPECT_CHILD_OK(pid);
+	*swept = *shared;
 }

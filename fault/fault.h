@@ -67,8 +67,17 @@ unsigned int sweep(const char *point, int info,
  */
 unsigned int sweep_info(const char *point, int first,
 			void (*scenario)(struct swept *swept));
+/* sweep_info_at() - the same at the nth hit. */
+unsigned int sweep_info_at(const char *point, int first, unsigned int nth,
+			   void (*scenario)(struct swept *swept));
 /* sweep_each_info() - the same at each hit that there is, one by one. */
 unsigned int sweep_each_info(const char *point, int first,
 			     void (*scenario)(struct swept *swept));
+
+/*
+ * swept_in_child() - for a scenario that must find its process as it was: run
+ * it in a child. Its contexts end with the child.
+ */
+void swept_in_child(struct swept *swept, void (*scenario)(struct swept *swept));
 
 #endif

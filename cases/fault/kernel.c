@@ -34,23 +34,32 @@ static void expect_works(aio_handle ctx)
 	EXPECT_COMPLETED(ctx, &iocb, POLLIN);
 }
 
-static void setup_fails(struct swept *swept)
+static void setup_once(struct swept *swept)
 {
 	aio_handle ctx = 0;
 
-	if (!swept->hits)
-		return; /* with it the table would be there */
 	swept->error = aio->setup(EVENTS, &ctx);
 	if (swept->error) {
 		EXPECT_ERR(ENOMEM, swept->error);
 		EXPECT_EQ(0, ctx);
+		EXPECT_EQ(0, maps_named("/[aio]"));
 		EXPECT_QUOTA_BACK();
 		return;
 	}
+	EXPECT_EQ(0, ring_of(ctx)->id);
 	EXPECT_EQ(ring_events_for(EVENTS), ring_of(ctx)->nr);
 	expect_works(ctx);
 	end_context(ctx);
 	EXPECT_QUOTA_BACK();
+}
+
+/*
+ * Some allocations can fail and the call succeed all the same. From then on a
+ * process has its table of contexts, so that each has to be a new one.
+ */
+static void setup_fails(struct swept *swept)
+{
+	swept_in_child(swept, setup_once);
 }
 
 /* At the least: context, counters, file and inode, array, pages, table. */
@@ -70,28 +79,33 @@ CASE(fault, kernel_setup,
 	EXPECT_EQ(aio_nr_at_start() + EVENTS, aio_nr());
 }
 
-static aio_handle others[TABLE];
-
-static void setup_beside_others(struct swept *swept)
+/* The table is full, and its fifth context needs another. */
+static void setup_one_more(struct swept *swept)
 {
-	long quota = aio_nr();
-	aio_handle ctx = 0;
+	aio_handle others[TABLE], ctx = 0;
 	unsigned int i;
+	long quota;
 
-	if (!swept->hits)
-		return;
+	for (i = 0; i < TABLE; i++)
+		others[i] = new_context(1);
+	quota = aio_nr();
 	swept->error = aio->setup(EVENTS, &ctx);
 	if (swept->error) {
 		EXPECT_ERR(ENOMEM, swept->error);
 		EXPECT_EQ(0, ctx);
+		EXPECT_EQ(TABLE, maps_named("/[aio]"));
+		EXPECT_EQ(quota, aio_nr());
 	} else {
 		EXPECT_EQ(TABLE, ring_of(ctx)->id);
 		expect_works(ctx);
-		end_context(ctx);
 	}
-	EXPECT_EQ(quota, aio_nr());
 	for (i = 0; i < TABLE; i++)
 		expect_works(others[i]);
+}
+
+static void setup_beside_others(struct swept *swept)
+{
+	swept_in_child(swept, setup_one_more);
 }
 
 CASE(fault, kernel_setup_table,
@@ -100,11 +114,8 @@ CASE(fault, kernel_setup_table,
      .needs = "fail_nth aio_sysctls", .serial = true, .flavours = RAW,
      .time_limit = 60)
 {
-	unsigned int i;
-
-	for (i = 0; i < TABLE; i++)
-		others[i] = new_context(1);
-	EXPECT_GE(ALLOCATIONS, sweep_info(SETUP, 1, setup_beside_others));
+	EXPECT_GE(ALLOCATIONS,
+		  sweep_info_at(SETUP, 1, TABLE + 1, setup_beside_others));
 }
 
 /* Only what is allocated from this cache; so many times it is. */
@@ -159,16 +170,30 @@ CASE(fault, kernel_setup_pages,
 static int nth;
 static const char *point;
 static long (*failing)(void);
-static bool spared;
+static bool spared, survived;
+static bool once_survived; /* … a failure, there is nothing to repeat */
 
 /* Whether the nth allocation is one that there is, shows on the way. */
 static void fail_times(unsigned int times)
 {
-	while (times-- && !spared) {
+	while (times-- && !spared && !(survived && once_survived)) {
 		fault_once(point, nth);
-		failing();
+		survived = !failing();
 		spared = !fault_off_if(point);
 	}
+}
+
+/*
+ * The next context shall need a larger table, as long as calls fail: one that
+ * succeeded has made the table four times as large.
+ */
+static void fill_table(void)
+{
+	static unsigned int places = TABLE;
+
+	while (ring_of(new_context(1))->id + 1 < places)
+		;
+	places *= TABLE;
 }
 
 static void expect_no_leaks(const char *at, long (*call)(void))
@@ -178,7 +203,10 @@ static void expect_no_leaks(const char *at, long (*call)(void))
 	spared = false;
 	for (nth = 1; !spared; nth++) {
 		ROUND("allocation %d", nth);
+		survived = false;
 		EXPECT_NO_LEAK(fail_times, TIMES);
+		if (survived && once_survived)
+			fill_table();
 	}
 	ROUNDS_END();
 }
@@ -199,6 +227,8 @@ CASE(fault, kernel_setup_leaks,
      .needs = "fail_nth slab_counts", .serial = true, .flavours = RAW,
      .time_limit = 200)
 {
+	once_survived = true;
+	fill_table();
 	expect_no_leaks(SETUP, setup_and_end);
 }
 
