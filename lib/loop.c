@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,14 @@ static int configure_loop(int loop, int backing)
 	return ioctl(loop, LOOP_CONFIGURE, &config);
 }
 
+/* What BLKROSET made read-only once stays so, whatever backs it. */
+static int make_writable(int loop)
+{
+	const int writable = 0;
+
+	return ioctl(loop, BLKROSET, &writable);
+}
+
 /* Another program may take the free device first: then the next one. */
 int device_loop_over(int backing, char *path, unsigned int size)
 {
@@ -45,7 +54,7 @@ int device_loop_over(int backing, char *path, unsigned int size)
 		loop = open(path, O_RDWR | O_CLOEXEC);
 		if (loop < 0)
 			break;
-		if (!configure_loop(loop, backing))
+		if (!configure_loop(loop, backing) && !make_writable(loop))
 			break;
 		close(loop);
 		loop = -1;

@@ -424,25 +424,33 @@ CASE(ops, direct_block_4096, "a device of 4096-byte blocks takes 4096 bytes",
 
 /* --- a device that has become read-only --- */
 
+static void make_writable(void *fd)
+{
+	const int writable = 0;
+
+	REQUIRE(!ioctl(*(int *)fd, BLKROSET, &writable));
+}
+
 CASE(ops, pwrite_read_only_device,
      "a device made read-only after it was opened ends writes with EPERM",
      .clause = "ops.pwrite.read_only_device", .needs = "own_loop")
 {
-	const int read_only_now = 1, writable_again = 0;
+	const int read_only = 1;
 	int fd = keep(open(own_loop(1024 * 1024, 512),
 			   O_RDWR | O_DIRECT | O_CLOEXEC));
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
 	unsigned char *buf = filled_buffer(LEN);
 
-	REQUIRE(!ioctl(fd, BLKROSET, &read_only_now));
+	at_end(make_writable, &fd);
+	REQUIRE(!ioctl(fd, BLKROSET, &read_only));
 	prep_write(iocb, fd, buf, LEN, 0);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
 	EXPECT_COMPLETES(ctx, iocb, -EPERM);
 	prep_read(iocb, fd, buf, LEN, 0);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
 	EXPECT_COMPLETES(ctx, iocb, LEN);
-	REQUIRE(!ioctl(fd, BLKROSET, &writable_again));
+	make_writable(&fd);
 	prep_write(iocb, fd, buf, LEN, 0);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
 	EXPECT_COMPLETES(ctx, iocb, LEN);
