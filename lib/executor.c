@@ -418,6 +418,8 @@ static void child_main(struct slot *slot, int output)
 
 	slot_scratch(slot, scratch, sizeof(scratch));
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != executor_pid)
+		_exit(1); /* it was killed before it could be watched */
 	setsid();
 	snprintf(name, sizeof(name), TASK_NAME "%lu", slot->run % 100000000);
 	prctl(PR_SET_NAME, name);
