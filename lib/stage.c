@@ -44,6 +44,14 @@ long submit_one(aio_handle ctx, struct iocb *iocb)
 	return aio->submit(ctx, 1, list);
 }
 
+void *submit_one_of(void *arg)
+{
+	struct one_submission *submission = arg;
+
+	submission->result = submit_one(submission->ctx, submission->iocb);
+	return NULL;
+}
+
 void stage_submit(aio_handle ctx, struct iocb *iocb)
 {
 	STAGE_EQ(1, submit_one(ctx, iocb));

@@ -27,6 +27,13 @@ unsigned long dead_context(void);
 #ifndef AIOABI_WITH_LIBAIO_H
 /* submit_one() - io_submit() of one request: what the call gives. */
 long submit_one(unsigned long ctx, struct iocb *iocb);
+/* submit_one_of() - the same in a thread, by a struct one_submission. */
+struct one_submission {
+	unsigned long ctx;
+	struct iocb *iocb;
+	long result;
+};
+void *submit_one_of(void *submission);
 /* stage_submit() - the same, as part of the stage: it must be accepted. */
 void stage_submit(unsigned long ctx, struct iocb *iocb);
 /* stage_reap() - wait for exactly n events. */

@@ -247,20 +247,6 @@ CASE(io_cancel, endpoint_failed,
 
 /* --- the driver says no --- */
 
-struct submission {
-	aio_handle ctx;
-	struct iocb *iocb;
-	long result;
-};
-
-static void *submit_it(void *arg)
-{
-	struct submission *submission = arg;
-
-	submission->result = submit_one(submission->ctx, submission->iocb);
-	return NULL;
-}
-
 /*
  * The driver lets io_cancel() know of the write before it copies the data, and
  * has nothing to cancel as long as that takes.
@@ -273,7 +259,8 @@ CASE(io_cancel, endpoint_not_yet,
 	struct endpoints *endpoints = endpoints_open();
 	struct iocb *iocb = GUARDED(struct iocb);
 	unsigned char *buf = io_buffer(PACKET), *data = io_buffer(PACKET);
-	struct submission submission = { .ctx = new_context(1), .iocb = iocb };
+	struct one_submission submission = { .ctx = new_context(1),
+					     .iocb = iocb };
 	unsigned char taken[PACKET];
 	struct thread *thread;
 	struct trap *trap;
@@ -281,7 +268,7 @@ CASE(io_cancel, endpoint_not_yet,
 	pattern(data, PACKET, SEED);
 	prep_write(iocb, endpoints->writer, buf, PACKET, 0);
 	trap = trap_set(buf, PAGE_SIZE);
-	thread = thread_run(submit_it, &submission);
+	thread = thread_run(submit_one_of, &submission);
 	trap_wait(trap);
 	EXPECT_ERR(EINVAL, aio->cancel(submission.ctx, iocb, NULL));
 	trap_release(trap, data);

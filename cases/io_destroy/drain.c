@@ -337,27 +337,13 @@ CASE(io_destroy, waits_for_any_number, "one request or many: the last decides",
 
 /* --- who is inside io_submit() --- */
 
-struct submission {
-	aio_handle ctx;
-	struct iocb *iocb;
-	long result;
-};
-
-static void *submit_it(void *arg)
-{
-	struct submission *submission = arg;
-
-	submission->result = submit_one(submission->ctx, submission->iocb);
-	return NULL;
-}
-
 /* The submitter is held where the kernel copies its iocb. */
 CASE(io_destroy, waits_for_submitter,
      "who is inside io_submit() is waited for, and what it queues cancelled",
      .clause = "io_destroy.waits.submitter",
      .needs = "userfaultfd task_syscall eventfd")
 {
-	struct submission submission = { .ctx = new_context(1) };
+	struct one_submission submission = { .ctx = new_context(1) };
 	int fd = open_eventfd(0, 0), counter = open_eventfd(0, EFD_NONBLOCK);
 	struct iocb *content = io_buffer(PAGE_SIZE);
 	struct destroyer destroyer = { 0 };
@@ -367,7 +353,7 @@ CASE(io_destroy, waits_for_submitter,
 	notify(prep_poll(content, fd, POLLIN), counter);
 	submission.iocb = io_buffer(PAGE_SIZE);
 	trap = trap_set(submission.iocb, PAGE_SIZE);
-	submitter = thread_run(submit_it, &submission);
+	submitter = thread_run(submit_one_of, &submission);
 	trap_wait(trap);
 	thread = destroy_in_thread(&destroyer, submission.ctx);
 	expect_waiting(thread, &destroyer);
@@ -384,7 +370,7 @@ CASE(io_destroy, waits_for_submitter_and_read,
      .clause = "io_destroy.waits.submitter",
      .needs = "held userfaultfd task_syscall")
 {
-	struct submission submission = { .ctx = new_context(1) };
+	struct one_submission submission = { .ctx = new_context(1) };
 	struct iocb *content = io_buffer(PAGE_SIZE);
 	unsigned char *buffer = io_buffer(HELD_BLOCK);
 	struct destroyer destroyer = { 0 };
@@ -399,7 +385,7 @@ CASE(io_destroy, waits_for_submitter_and_read,
 	prep_read(content, fd, buffer, HELD_BLOCK, 0);
 	submission.iocb = io_buffer(PAGE_SIZE);
 	trap = trap_set(submission.iocb, PAGE_SIZE);
-	submitter = thread_run(submit_it, &submission);
+	submitter = thread_run(submit_one_of, &submission);
 	trap_wait(trap);
 	thread = destroy_in_thread(&destroyer, submission.ctx);
 	expect_waiting(thread, &destroyer);

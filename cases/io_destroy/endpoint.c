@@ -185,20 +185,6 @@ CASE(io_destroy, endpoint_copying,
 	expect_free(endpoints);
 }
 
-struct submission {
-	aio_handle ctx;
-	struct iocb *iocb;
-	long result;
-};
-
-static void *submit_it(void *arg)
-{
-	struct submission *submission = arg;
-
-	submission->result = submit_one(submission->ctx, submission->iocb);
-	return NULL;
-}
-
 CASE(io_destroy, endpoint_submitting,
      "what a thread still submits is waited for, and then cancelled",
      .clause = "io_destroy.waits.submitter",
@@ -207,7 +193,8 @@ CASE(io_destroy, endpoint_submitting,
 	struct endpoints *endpoints = endpoints_open();
 	struct iocb *iocb = GUARDED(struct iocb);
 	unsigned char *buf = io_buffer(PACKET);
-	struct submission submission = { .ctx = new_context(1), .iocb = iocb };
+	struct one_submission submission = { .ctx = new_context(1),
+					     .iocb = iocb };
 	struct destroyer destroyer = { .ctx = submission.ctx };
 	int counter = open_eventfd(0, EFD_NONBLOCK);
 	struct thread *submitter, *ender;
@@ -215,7 +202,7 @@ CASE(io_destroy, endpoint_submitting,
 
 	notify(prep_write(iocb, endpoints->writer, buf, PACKET, 0), counter);
 	trap = trap_set(buf, PAGE_SIZE);
-	submitter = thread_run(submit_it, &submission);
+	submitter = thread_run(submit_one_of, &submission);
 	trap_wait(trap);
 	ender = thread_run(destroy, &destroyer);
 	wait_asleep_in(thread_tid(ender), SYS_io_destroy);
