@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,10 @@ class Trial:
     ran: int = 0
 
 
+class Stopped(Exception):
+    """The bench was told to stop while a kernel was on trial."""
+
+
 @dataclass
 class Baseline:
     """What the unbroken kernel says: the items that pass, with their time."""
@@ -56,6 +61,11 @@ class Bench:
         self._options = dict(options)
         self.catalogue: Catalogue = read_catalogue(Options(options).program)
         self._patience = patience(self.catalogue.cases)
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End what is on trial, in other threads, at its next outcome: Stopped."""
+        self._stopped.set()
 
     @property
     def cases(self) -> dict[str, Case]:
@@ -112,6 +122,8 @@ class Bench:
             ran = 0
             verdict, why = SURVIVED, ""
             for outcome in self._outcomes(executor, keys):
+                if self._stopped.is_set():
+                    raise Stopped
                 ran += outcome.outcome not in ("lost", "skip")
                 if outcome.outcome in ("fail", "fixed"):
                     return Trial(

@@ -194,6 +194,7 @@ class Campaign:
                         )
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
+                    self._bench.stop()
                     raise
 
     def _try(self, mutant: Specimen, scratch: Path) -> Record:
