@@ -113,6 +113,16 @@ _MACHINES = click.option(
 )
 
 
+_PROFILE = click.option(
+    "--profile",
+    type=click.Choice(["plain", "kasan", "fault"]),
+    default="plain",
+    show_default=True,
+    help="What is broken. kasan: use of freed memory is seen; fault: allocations "
+    "can fail. Each takes longer.",
+)
+
+
 def bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of commands that put kernels to the suite."""
     program = click.option(
@@ -176,13 +186,7 @@ def prepare(
 @click.option("--list", "listing", is_flag=True, help="Only list them.")
 @click.option("--report", "reporting", is_flag=True, help="Only report what is known.")
 @click.option("--diffs/--no-diffs", default=True, help="Show what survivors change.")
-@click.option(
-    "--profile",
-    type=click.Choice(["plain", "fault"]),
-    default="plain",
-    show_default=True,
-    help="What is broken; fault: its allocations can fail, and each takes longer.",
-)
+@_PROFILE
 @_MACHINES
 @source_options
 @bench_options
@@ -357,6 +361,7 @@ def _learnt_coverage(version: str) -> dict[str, dict[str, int]]:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--again", is_flag=True, help="Those that were tried, too.")
 @click.option("--list", "listing", is_flag=True, help="Only list them.")
+@_PROFILE
 @_MACHINES
 @source_options
 @bench_options
@@ -364,6 +369,7 @@ def old_bugs(
     names: Sequence[str],
     again: bool,
     listing: bool,
+    profile: str,
     tree: Path | None,
     jobs: int | None,
     program: Path | None,
@@ -387,7 +393,9 @@ def old_bugs(
             for bug in chosen:
                 click.echo(f"{bug.name}: {bug.commit} ({bug.subject})\n  {bug.sees}")
             return
-        linker, bench, base, suite = prepare("6.12", tree, jobs, program, devices)
+        linker, bench, base, suite = prepare(
+            "6.12", tree, jobs, program, devices, profile
+        )
         owners = {
             bug.id: [
                 case.id
@@ -397,7 +405,7 @@ def old_bugs(
             for bug in chosen
         }
         folder = (results or default_results()) / "old-bugs"
-        kept = campaign.Results(folder / "6.12.jsonl")
+        kept = campaign.Results(folder / f"6.12-{profile}.jsonl")
         order = campaign.Order(base, _learnt_coverage("6.12"))
         work = campaign.Campaign(linker, bench, kept, order, suite, say, owners)
         work.run(work.missing(chosen, again), machines)
