@@ -544,7 +544,7 @@ static void found_report(const struct kernel_report *report)
 	unsigned int i;
 	char note[400];
 
-	for (i = 0; i < SLOTS_MAX; i++) {
+	for (i = 0; i < SLOTS_MAX && report->blame != BLAME_NOBODY; i++) {
 		struct slot *slot = &slots[i];
 
 		if (!slot->item)
@@ -560,7 +560,8 @@ static void found_report(const struct kernel_report *report)
 		return;
 	snprintf(note, sizeof(note), "the kernel said, beside any case: %s",
 		 report->headline);
-	if (report->blame == BLAME_FOREIGN && !options->ours) {
+	if (report->blame == BLAME_NOBODY ||
+	    (report->blame == BLAME_FOREIGN && !options->ours)) {
 		record_note(note);
 	} else {
 		record_failing_note(note);

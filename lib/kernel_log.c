@@ -69,6 +69,17 @@ static const char *const kernel_tasks[] = {
 	"jbd2",	    "kblockd", "kdmflush",
 };
 
+/*
+ * What other parts of some kernels get wrong whatever the case does, told by
+ * two functions that follow on each other in the trace. FunctionFS waits, when
+ * it is unmounted, for a work that it may never have set up (6.19 and 7.0).
+ */
+static const struct {
+	const char *called, *caller;
+} elsewhere[] = {
+	{ "cancel_work_sync+", "ffs_fs_kill_sb+" },
+};
+
 static int fd = -1;
 static char text[REPORT_LINES * 100];
 static size_t used;
@@ -136,6 +147,22 @@ static void task_of(char *task, size_t size)
 		 comm ? comm + 6 : "");
 }
 
+static bool is_elsewhere(void)
+{
+	const char *called, *caller;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++) {
+		called = strstr(text, elsewhere[i].called);
+		caller = called ? strchr(called, '\n') : NULL;
+		if (caller &&
+		    !strncmp(caller + 1 + strspn(caller + 1, " "),
+			     elsewhere[i].caller, strlen(elsewhere[i].caller)))
+			return true;
+	}
+	return false;
+}
+
 static void finish(void (*found)(const struct kernel_report *))
 {
 	struct kernel_report report = { .text = text };
@@ -147,7 +174,9 @@ static void finish(void (*found)(const struct kernel_report *))
 	if (!used)
 		return;
 	task_of(task, sizeof(task));
-	if (ours) {
+	if (is_elsewhere()) {
+		report.blame = BLAME_NOBODY;
+	} else if (ours) {
 		report.blame = BLAME_ITEM;
 		report.run = strtoul(ours + strlen(TASK_NAME), NULL, 10);
 	} else if (HAS_ANY(text, aio_symbols) &&

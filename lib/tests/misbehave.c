@@ -247,7 +247,7 @@ CASE(harness, child_is_stopped, "stop, wait asleep, go on",
 }
 
 /* A kernel's report is simulated by the same way it would come. */
-static void kernel_says(const char *task)
+static void kernel_says(const char *task, const char *trace)
 {
 	int fd = keep(open("/dev/kmsg", O_WRONLY));
 	char name[16] = "", text[300];
@@ -263,6 +263,10 @@ static void kernel_says(const char *task)
 	snprintf(text, sizeof(text), "CPU: 0 PID: 1 Comm: %s Not tainted\n",
 		 task ? task : name);
 	REQUIRE(write(fd, text, strlen(text)) > 0);
+	while (*trace) {
+		REQUIRE(write(fd, trace, strcspn(trace, "\n") + 1) > 0);
+		trace += strcspn(trace, "\n") + 1;
+	}
 	snprintf(text, sizeof(text), "---[ end trace 0000000000000000 ]---\n");
 	REQUIRE(write(fd, text, strlen(text)) > 0);
 }
@@ -270,21 +274,39 @@ static void kernel_says(const char *task)
 CASE(harness, kernel_warns, "the kernel warns of a task of this case",
      .needs = "root")
 {
-	kernel_says(NULL);
+	kernel_says(NULL, "");
 	EXPECT_EQ(1, 1);
 }
 
 CASE(harness, kernel_warns_of_worker,
      "the kernel warns of AIO in a thread of its own", .needs = "root")
 {
-	kernel_says("kworker/0:1");
+	kernel_says("kworker/0:1", "");
 	EXPECT_EQ(1, 1);
 }
 
 CASE(harness, kernel_warns_of_stranger,
      "the kernel warns of somebody else's task", .needs = "root")
 {
-	kernel_says("postgres");
+	kernel_says("postgres", "");
+	EXPECT_EQ(1, 1);
+}
+
+CASE(harness, kernel_warns_of_elsewhere,
+     "the kernel warns of what is wrong in another part of it", .needs = "root")
+{
+	kernel_says(NULL, " cancel_work_sync+0x1/0x2\n"
+			  " ffs_fs_kill_sb+0x1/0x2 [usb_f_fs]\n");
+	EXPECT_EQ(1, 1);
+}
+
+CASE(harness, kernel_warns_of_both,
+     "the kernel warns of a task, in functions that are no pair",
+     .needs = "root")
+{
+	kernel_says(NULL, " cancel_work_sync+0x1/0x2\n"
+			  " io_destroy+0x1/0x2\n"
+			  " ffs_fs_kill_sb+0x1/0x2 [usb_f_fs]\n");
 	EXPECT_EQ(1, 1);
 }
 

@@ -130,6 +130,8 @@ def test_kernel_log_is_laid_to_its_causer() -> None:
     assert "aio_complete" in "\n".join(found["kernel_warns"]["kernel_log"])
     assert found["kernel_warns_of_worker"]["kind"] == "kernel"
     assert found["kernel_warns_of_stranger"]["outcome"] == "pass"
+    assert found["kernel_warns_of_elsewhere"]["outcome"] == "pass"
+    assert found["kernel_warns_of_both"]["kind"] == "kernel"
 
 
 @needs_root
