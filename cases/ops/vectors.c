@@ -431,6 +431,19 @@ CASE(ops, length_clamp, "a length over the largest is cut to it",
 	EXPECT_COMPLETES(ctx, iocb, MOST_BYTES);
 }
 
+/* Whether it is looked at is the driver's affair in the kernels of value 0. */
+static void expect_cut_refused(aio_handle ctx, struct iocb *iocb, int64_t block)
+{
+	struct io_event *event = GUARDED(struct io_event);
+	bool carried_out;
+
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	ASSERT_EQ(1, aio->getevents(ctx, 1, 1, event, NULL));
+	carried_out = !contract("ops.preadv.direct_segments") &&
+		      event->res == 2 * block;
+	EXPECT_EVENT(event, iocb, carried_out ? 2 * block : -EINVAL);
+}
+
 CASE(ops, preadv_direct_segments,
      "with O_DIRECT a segment that nothing fits ends with EINVAL",
      .clause = "ops.preadv.direct_segments", .on = ON_BLOCK,
@@ -449,10 +462,9 @@ CASE(ops, preadv_direct_segments,
 	iov[1].iov_base = buf + 2 * PAGE_SIZE;
 	iov[1].iov_len = storage.block + 1;
 	prep_readv(iocb, storage.fd, iov, 2, storage.base);
-	ASSERT_EQ(1, submit_one(ctx, iocb));
-	EXPECT_COMPLETES(ctx, iocb, -EINVAL);
+	expect_cut_refused(ctx, iocb, storage.block);
 	prep_writev(iocb, storage.fd, iov, 2, storage.base);
-	ASSERT_EQ(1, submit_one(ctx, iocb));
-	EXPECT_COMPLETES(ctx, iocb, -EINVAL);
-	EXPECT_EQ(FILLER, buf[0]);
+	expect_cut_refused(ctx, iocb, storage.block);
+	if (contract("ops.preadv.direct_segments"))
+		EXPECT_EQ(FILLER, buf[0]);
 }
