@@ -18,7 +18,7 @@ enum blame {
 	BLAME_ITEM, /* a task of an item: run says which */
 	BLAME_AIO,  /* a kernel thread or interrupt, in AIO's own functions */
 	BLAME_FOREIGN, /* somebody else */
-	BLAME_NOBODY,  /* a defect of another part of the kernel that is known */
+	BLAME_NOBODY, /* a defect of another part of the kernel that is known */
 };
 
 struct kernel_report {
