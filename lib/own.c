@@ -190,7 +190,7 @@ static void remove_orphans(void)
 	closedir(dir);
 }
 
-const char *own_delayed(long ns)
+static const char *new_delayed(long ns, bool one_by_one)
 {
 	static unsigned int n;
 	char *name, *path, value[32], index[128];
@@ -205,6 +205,10 @@ const char *own_delayed(long ns)
 	set_null(name, "irqmode", "2");
 	snprintf(value, sizeof(value), "%ld", ns);
 	set_null(name, "completion_nsec", value);
+	if (one_by_one) {
+		set_null(name, "submit_queues", "1");
+		set_null(name, "hw_queue_depth", "1");
+	}
 	set_null(name, "power", "1");
 	/* since 5.19 it is named as its folder */
 	snprintf(index, sizeof(index), "%s/index", path);
@@ -216,6 +220,46 @@ const char *own_delayed(long ns)
 	REQUIRE(asprintf(&path, "/dev/nullb%ld", file_number(index)) > 0);
 	WAIT_FOR(!access(path, F_OK));
 	return path;
+}
+
+const char *own_delayed(long ns)
+{
+	return new_delayed(ns, false);
+}
+
+/* Gives errno; the attributes of a queue say by it what they do not know. */
+static int set_queue(const char *device, const char *attribute,
+		     const char *value)
+{
+	char path[128];
+	ssize_t written;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/queue/%s",
+		 strrchr(device, '/') + 1, attribute);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	REQUIRE(fd >= 0);
+	written = write(fd, value, strlen(value));
+	close(fd);
+	return written < 0 ? errno : 0;
+}
+
+const char *own_scheduled(long ns, const char *scheduler)
+{
+	const char *device = new_delayed(ns, true);
+	char waiting[16], why[300];
+	int i;
+
+	module_load(scheduler, why, sizeof(why));
+	if (set_queue(device, "scheduler", scheduler))
+		SKIP("the kernel has no scheduler %s", scheduler);
+	/* 6.12's mq-deadline lets as many writes wait as were allowed before */
+	for (i = 2; i > 0; i--) {
+		snprintf(waiting, sizeof(waiting), "%d",
+			 i * OWN_SCHEDULED_WAITING);
+		REQUIRE(!set_queue(device, "nr_requests", waiting));
+	}
+	return device;
 }
 
 /* --- mounts --- */

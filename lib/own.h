@@ -28,6 +28,14 @@ const char *own_delayed(long ns);
 #define OWN_DELAYED_SIZE (4 * 1024 * 1024) /* bytes of it */
 
 /*
+ * own_scheduled() - the same with one request in the device at a time and this
+ * I/O scheduler before it, which keeps the others; gives its path. Skips the
+ * case if the kernel has no such scheduler. .needs = "null_blk".
+ */
+const char *own_scheduled(long ns, const char *scheduler);
+#define OWN_SCHEDULED_WAITING 8 /* requests that it keeps */
+
+/*
  * own_tmpfs() - a tmpfs with these mount options, in a mount namespace of this
  * process's own; gives where it is mounted. .needs = "own_mounts".
  */

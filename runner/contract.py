@@ -57,7 +57,6 @@ NEEDS = {
     "memory limit": "a memory cgroup that fails allocations without killing",
     "other architecture": "a machine of another architecture",
     "qemu-io": "qemu-io with native AIO",
-    "tracing": "tracepoints of the block layer",
     "two NUMA nodes": "a machine with two memory nodes",
 }
 

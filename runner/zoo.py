@@ -24,6 +24,7 @@ MODULES = frozenset(
     "virtio_pci virtio_mmio virtio_console pvpanic pvpanic_mmio "
     # disks
     "virtio_blk nvme virtio_scsi sd_mod scsi_debug loop null_blk brd zram nbd ublk_drv "
+    "mq_deadline "
     "dm_mod dm_delay dm_flakey dm_dust dm_snapshot "
     # file systems, and what they ask the kernel's crypto for
     "configfs ext4 xfs btrfs f2fs overlay fuse "

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "case.h"
+#include "own.h"
 
 enum { CLASS_NONE, CLASS_REAL_TIME, CLASS_BEST_EFFORT, CLASS_IDLE, CLASSES };
 
@@ -280,4 +281,106 @@ CASE(io_submit, priority_of_others,
 		stage_reap(ctx, 1, &event);
 		EXPECT_EVENT(&event, &iocbs[i], i < 2 ? 0 : POLLIN);
 	}
+}
+
+/* --- what becomes of it --- */
+
+#define DEVICE_NS   50000000 /* for a request: two more come meanwhile */
+#define TRIES	    40	     /* that the CPU was taken away for so long */
+#define LEN	    4096     /* bytes */
+#define WHO_PROCESS 1	     /* IOPRIO_WHO_PROCESS */
+
+/* What comes with a request, and who asks for it. */
+struct wish {
+	int submitter, class;
+};
+
+static void prefer(int class)
+{
+	REQUIRE(!syscall(SYS_ioprio_set, WHO_PROCESS, 0,
+			 priority(class, class == CLASS_NONE ? 0 : 4)));
+}
+
+/*
+ * On a device that does one request at a time: behind others comes one that can
+ * wait, and then, for what lies behind, one that cannot. With nothing to tell
+ * the two apart they would go as they came, and by place.
+ */
+static void expect_overtaken(int fd, unsigned int opcode, struct wish patient,
+			     struct wish urgent, uint32_t flags)
+{
+	enum { OTHERS = 4, PATIENT = OTHERS, URGENT, REQUESTS };
+	struct wish wishes[REQUESTS] = {
+		[PATIENT] = patient, [URGENT] = urgent
+	};
+	aio_handle ctx = new_context(REQUESTS);
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, REQUESTS);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, REQUESTS);
+	struct io_event *first, *second;
+	unsigned char *buf = io_buffer(REQUESTS * LEN);
+	bool in_time = false;
+	int i, try;
+
+	for (try = 0; try < TRIES && !in_time; try++) {
+		for (i = 0; i < REQUESTS; i++) {
+			prefer(wishes[i].submitter);
+			prep_read(&iocbs[i], fd, buf + i * LEN, LEN, i * LEN);
+			iocbs[i].aio_lio_opcode = opcode;
+			iocbs[i].aio_reqprio = priority(wishes[i].class, 0);
+			iocbs[i].aio_flags = flags;
+			STAGE_EQ(1, submit_one(ctx, &iocbs[i]));
+		}
+		in_time = !ring_unread(ctx);
+		ASSERT_EQ(REQUESTS, aio->getevents(ctx, REQUESTS, REQUESTS,
+						   events, NULL));
+	}
+	REQUIRE(in_time);
+	first = find_event(events, REQUESTS, &iocbs[URGENT]);
+	second = find_event(events, REQUESTS, &iocbs[PATIENT]);
+	EXPECT_EVENT(first, &iocbs[URGENT], LEN);
+	EXPECT_EVENT(second, &iocbs[PATIENT], LEN);
+	EXPECT_TRUE(first < second);
+}
+
+static void expect_overtakes(struct wish patient, struct wish urgent,
+			     uint32_t flags)
+{
+	int fd = keep(open(own_scheduled(DEVICE_NS, "mq-deadline"),
+			   O_RDWR | O_DIRECT | O_CLOEXEC));
+
+	expect_overtaken(fd, IOCB_CMD_PREAD, patient, urgent, flags);
+	expect_overtaken(fd, IOCB_CMD_PWRITE, patient, urgent, flags);
+}
+
+CASE(io_submit, priority_overtakes,
+     "a request of a better class is done before one of a worse",
+     .clause = "io_submit.ioprio.reaches_device", .needs = "root null_blk",
+     .time_limit = 20)
+{
+	const struct wish patient = { CLASS_NONE, CLASS_IDLE };
+	const struct wish urgent = { CLASS_NONE, CLASS_REAL_TIME };
+
+	expect_overtakes(patient, urgent, IOCB_FLAG_IOPRIO);
+}
+
+CASE(io_submit, priority_of_request_overtakes,
+     "it is the request's class, not the submitter's, with the flag",
+     .clause = "io_submit.ioprio.reaches_device", .needs = "root null_blk",
+     .time_limit = 20)
+{
+	const struct wish patient = { CLASS_REAL_TIME, CLASS_IDLE };
+	const struct wish urgent = { CLASS_IDLE, CLASS_REAL_TIME };
+
+	expect_overtakes(patient, urgent, IOCB_FLAG_IOPRIO);
+}
+
+CASE(io_submit, priority_of_submitter_overtakes,
+     "it is the submitter's class, not the request's, without the flag",
+     .clause = "io_submit.ioprio.reaches_device", .needs = "root null_blk",
+     .time_limit = 20)
+{
+	const struct wish patient = { CLASS_IDLE, CLASS_REAL_TIME };
+	const struct wish urgent = { CLASS_REAL_TIME, CLASS_IDLE };
+
+	expect_overtakes(patient, urgent, 0);
 }
