@@ -190,6 +190,13 @@ static void remove_orphans(void)
 	closedir(dir);
 }
 
+static char last_null[64];
+
+void own_delayed_set(const char *attribute, const char *value)
+{
+	set_null(last_null, attribute, value);
+}
+
 static const char *new_delayed(long ns, bool one_by_one)
 {
 	static unsigned int n;
@@ -199,6 +206,7 @@ static const char *new_delayed(long ns, bool one_by_one)
 	REQUIRE(asprintf(&name, "aioabi-%d-%u", getpid(), n++) > 0);
 	REQUIRE(asprintf(&path, NULLB "/%s", name) > 0);
 	REQUIRE(!mkdir(path, 0755));
+	snprintf(last_null, sizeof(last_null), "%s", name);
 	at_end(remove_null, name);
 	set_null(name, "memory_backed", "1");
 	set_null(name, "size", "4");

@@ -26,6 +26,8 @@ const char *own_loop_over(int backing, unsigned int block);
  */
 const char *own_delayed(long ns);
 #define OWN_DELAYED_SIZE (4 * 1024 * 1024) /* bytes of it */
+/* own_delayed_set() - an attribute of the one that was made last. */
+void own_delayed_set(const char *attribute, const char *value);
 
 /*
  * own_scheduled() - the same with one request in the device at a time and this

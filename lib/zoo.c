@@ -5,18 +5,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/dm-ioctl.h>
-#include <linux/loop.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "dm.h"
 #include "modules.h"
 
 #define APPEARS_SECONDS 60 /* a disk, after its driver is there */
@@ -242,85 +239,21 @@ static bool make_loop(struct animal *animal, struct why *why)
 
 /* --- device-mapper --- */
 
-struct dm_request {
-	struct dm_ioctl dm;
-	union {
-		struct {
-			struct dm_target_spec target;
-			char parameters[200];
-		};
-		char reply[16384];
-	};
-};
-
-static int dm_call(unsigned long call, struct dm_request *request)
-{
-	int control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC), result;
-
-	if (control < 0)
-		return -1;
-	request->dm.version[0] = DM_VERSION_MAJOR;
-	request->dm.data_size = sizeof(*request);
-	request->dm.data_start = sizeof(request->dm);
-	result = ioctl(control, call, request);
-	close(control);
-	return result;
-}
-
-static void dm_begin(struct dm_request *request, const char *name)
-{
-	memset(request, 0, sizeof(*request));
-	snprintf(request->dm.name, sizeof(request->dm.name), "%s", name);
-}
-
-static bool dm_has_target(const char *name)
-{
-	const struct dm_target_versions *versions;
-	struct dm_request request;
-	const char *at = request.reply;
-
-	dm_begin(&request, "");
-	if (dm_call(DM_LIST_VERSIONS, &request))
-		return false;
-	do {
-		versions = (const void *)at;
-		if (!strcmp(versions->name, name))
-			return true;
-		at += versions->next;
-	} while (versions->next);
-	return false;
-}
-
 /* detail: "SLICE TARGET PARAMETERS", % for the disk below and the place on it
  */
 static bool make_dm(struct animal *animal, struct why *why)
 {
-	char type[16] = "", format[100] = "";
-	struct dm_request request;
+	char type[16] = "", format[100] = "", parameters[200];
 	unsigned int slice = 0;
 	const char *percent;
 
 	sscanf(animal->detail, "%u %15s %99[^\n]", &slice, type, format);
-	dm_begin(&request, animal->name);
-	if (dm_call(DM_DEV_CREATE, &request))
-		return fail(why, "DM_DEV_CREATE");
-	snprintf(animal->path, sizeof(animal->path), "/dev/dm-%u",
-		 minor(request.dm.dev));
-	dm_begin(&request, animal->name);
-	request.dm.target_count = 1;
-	request.target.length = SLICE;
-	snprintf(request.target.target_type, sizeof(request.target.target_type),
-		 "%s", type);
 	percent = strchr(format, '%');
-	snprintf(request.parameters, sizeof(request.parameters),
-		 "%.*s" DM_BASE " %u%s", (int)(percent - format), format,
-		 slice * SLICE, percent + 1);
-	if (dm_call(DM_TABLE_LOAD, &request))
-		return fail(why, "DM_TABLE_LOAD");
-	/* without DM_SUSPEND_FLAG it resumes, with the new table */
-	dm_begin(&request, animal->name);
-	return !dm_call(DM_DEV_SUSPEND, &request) ||
-	       fail(why, "DM_DEV_SUSPEND");
+	snprintf(parameters, sizeof(parameters), "%.*s" DM_BASE " %u%s",
+		 (int)(percent - format), format, slice * SLICE, percent + 1);
+	return (dm_create(animal->name, animal->path, sizeof(animal->path)) &&
+		dm_set(animal->name, SLICE, type, parameters)) ||
+	       fail(why, animal->name);
 }
 
 /* --- file systems --- */

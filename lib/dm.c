@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "dm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dm-ioctl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define ROOM 16384
+
+struct request {
+	struct dm_ioctl dm;
+	union {
+		struct {
+			struct dm_target_spec target;
+			char parameters[200];
+		};
+		struct {
+			struct dm_target_msg message;
+			char text[200];
+		};
+		char reply[ROOM];
+	};
+};
+
+static bool ask(unsigned long call, struct request *request)
+{
+	int control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC), result;
+
+	if (control < 0)
+		return false;
+	request->dm.version[0] = DM_VERSION_MAJOR;
+	request->dm.data_size = sizeof(*request);
+	request->dm.data_start = sizeof(request->dm);
+	result = ioctl(control, call, request);
+	close(control);
+	return !result;
+}
+
+static void begin(struct request *request, const char *name)
+{
+	memset(request, 0, sizeof(*request));
+	snprintf(request->dm.name, sizeof(request->dm.name), "%s", name);
+}
+
+bool dm_has_target(const char *type)
+{
+	struct request request;
+
+	begin(&request, type);
+	return ask(DM_GET_TARGET_VERSION, &request);
+}
+
+bool dm_create(const char *name, char *path, size_t size)
+{
+	struct request request;
+
+	begin(&request, name);
+	if (!ask(DM_DEV_CREATE, &request))
+		return false;
+	snprintf(path, size, "/dev/dm-%u", minor(request.dm.dev));
+	return true;
+}
+
+bool dm_set(const char *name, uint64_t sectors, const char *type,
+	    const char *parameters)
+{
+	struct request request;
+
+	begin(&request, name);
+	request.dm.target_count = 1;
+	request.target.length = sectors;
+	snprintf(request.target.target_type, sizeof(request.target.target_type),
+		 "%s", type);
+	snprintf(request.parameters, sizeof(request.parameters), "%s",
+		 parameters);
+	if (!ask(DM_TABLE_LOAD, &request))
+		return false;
+	/* without DM_SUSPEND_FLAG it resumes, with the new table */
+	begin(&request, name);
+	return ask(DM_DEV_SUSPEND, &request);
+}
+
+bool dm_message(const char *name, const char *text)
+{
+	struct request request;
+
+	begin(&request, name);
+	snprintf(request.text, sizeof(request.text), "%s", text);
+	return ask(DM_TARGET_MSG, &request);
+}
+
+bool dm_remove_unused(const char *name)
+{
+	struct request request;
+
+	begin(&request, name);
+	request.dm.flags = DM_DEFERRED_REMOVE;
+	return ask(DM_DEV_REMOVE, &request);
+}
