@@ -102,4 +102,16 @@ long filter_answers(const struct aio_args *args, int info);
 long signal_comes(const struct aio_args *args, int info);
 long kernel_fails_nth(const struct aio_args *args, int info);
 
+#define FAULT_DEVICE(name)                                \
+	bool reaches_##name(const struct aio_args *args); \
+	long fails_##name(const struct aio_args *args, int info)
+FAULT_DEVICE(dm_error);
+FAULT_DEVICE(dm_flakey);
+FAULT_DEVICE(dm_flakey_writes);
+FAULT_DEVICE(dm_dust);
+FAULT_DEVICE(null_blk);
+FAULT_DEVICE(scsi_medium);
+FAULT_DEVICE(scsi_sense);
+FAULT_DEVICE(loop_full);
+
 #endif

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "scenario.h"
 
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -140,9 +142,27 @@ static void tear_down(struct life *life)
 	free(life->requests);
 }
 
+static const char *device;
+
+void life_on_device(const char *path)
+{
+	device = path;
+}
+
+static struct storage open_device(void)
+{
+	struct storage storage = { .path = device };
+
+	if (!device)
+		return open_storage(O_RDWR | O_DIRECT);
+	storage.fd = keep(open(device, O_RDWR | O_DIRECT | O_CLOEXEC));
+	REQUIRE(!ioctl(storage.fd, BLKSSZGET, &storage.block));
+	return storage;
+}
+
 static void write_and_read(struct life *life)
 {
-	struct storage storage = open_storage(O_RDWR | O_DIRECT);
+	struct storage storage = open_device();
 	size_t size = storage.block;
 	unsigned char *buffers = io_buffer(BLOCKS * size);
 	struct request *written = calloc(REQUESTS, sizeof(*written));

@@ -14,6 +14,12 @@ struct swept;
  */
 void whole_life(struct swept *swept);
 
+/*
+ * life_on_device() - from now on that device is the one of whole_life(), which
+ * then needs no .on.
+ */
+void life_on_device(const char *path);
+
 /* short_life() - the same without the device: polls alone. */
 void short_life(struct swept *swept);
 
