@@ -19,7 +19,7 @@ DEPS_VM    := qemu-system-x86 kmod zstd e2fsprogs xfsprogs btrfs-progs \
 # what a kernel is built with, and what shows how much of it ran
 DEPS_LAB   := bc bison flex libelf-dev libssl-dev ccache patch lcov xz-utils
 DEPS_CHECK := clang clang-format clang-tidy cppcheck flake8 mypy black \
-	      python3-jsonschema python3-junitparser
+	      python3-jsonschema python3-junitparser python3-yaml
 
 # what the pages of a report are looked at with: a large download
 DEPS_HTML  := chromium chromium-driver python3-selenium fonts-dejavu-core

@@ -30,13 +30,15 @@
 #define LATE_MAX      4
 #define FILES_MAX     4
 #define FILE_SIZE_MAX (1 << 20)
-#define PORT_SECONDS  30 /* for a port to appear */
-#define PORT_PATIENCE 1	 /* second, before the next best is taken */
+#define PORT_SECONDS  30  /* for a port to appear */
+#define PORT_PATIENCE 1	  /* second, before the next best is taken */
+#define TOLD_MAX      900 /* bytes of a message: the kernel takes some more */
 
 static char *args[ARGS_MAX] = { "aioabi-cases", "serve", "--ours" };
 static unsigned int arg_count = 3;
 static char *ports[PORTS_MAX], *late[LATE_MAX], *wanted[FILES_MAX];
 static unsigned int port_count, late_count, file_count;
+static bool alone;	   /* nobody is there but who reads the console */
 static struct json absent; /* records of what the zoo lacks */
 
 static void leave(void) __attribute__((noreturn));
@@ -189,6 +191,31 @@ static void add_arg(const char *text)
 	keep(args, &arg_count, ARGS_MAX - 1, text);
 }
 
+/*
+ * One message of the kernel's log, and so a line of the console that the
+ * kernel's own do not break into.
+ */
+static void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void tell(const char *format, ...)
+{
+	static const char begin[] = "<4>aioabi: "; /* as loud as a warning */
+	char text[TOLD_MAX];
+	const int used = sizeof(begin) - 1;
+	va_list list;
+	int fd, len;
+
+	memcpy(text, begin, sizeof(begin));
+	va_start(list, format);
+	len = vsnprintf(text + used, sizeof(text) - used, format, list) + used;
+	va_end(list);
+	if (len > (int)sizeof(text) - 1)
+		len = sizeof(text) - 1;
+	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, text, (size_t)len) != len)
+		fprintf(stderr, "%s\n", text + 3);
+	close(fd);
+}
+
 static void want_device(const char *name)
 {
 	char why[300], spec[64];
@@ -197,6 +224,10 @@ static void want_device(const char *name)
 		snprintf(spec, sizeof(spec), "zoo:%s", name);
 		add_arg("--device");
 		add_arg(spec);
+		return;
+	}
+	if (alone) {
+		tell("not in this guest: %s: %s", name, why);
 		return;
 	}
 	json_begin(&absent);
@@ -238,6 +269,11 @@ static void read_configuration(void)
 			want_device(value);
 		} else if (!strcmp(line, "arg")) {
 			add_arg(value);
+		} else if (!strcmp(line, "alone")) {
+			alone = true;
+			args[1] = "run";
+			add_arg("--format");
+			add_arg("ktap");
 		} else {
 			give_up(CONFIGURATION ": %s?", line);
 		}
@@ -247,14 +283,14 @@ static void read_configuration(void)
 
 /* --- the executor --- */
 
-static void run_executor(int port) __attribute__((noreturn));
-static void run_executor(int port)
+static void run_executor(int input, int output) __attribute__((noreturn));
+static void run_executor(int input, int output)
 {
 	const struct rlimit files = { 1024, 4096 };
 
 	setsid();
-	dup2(port, STDIN_FILENO);
-	dup2(port, STDOUT_FILENO);
+	dup2(input, STDIN_FILENO);
+	dup2(output, STDOUT_FILENO);
 	setrlimit(RLIMIT_NOFILE, &files);
 	execv("/proc/self/exe", args);
 	_exit(127);
@@ -299,11 +335,97 @@ static void send_file(int port, const char *path)
 	json_free(&record);
 }
 
+/* Whether this process has left; whoever else has is buried, too. */
+static bool has_left(pid_t process, int *status)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(-1, status, WNOHANG)) > 0)
+		if (pid == process)
+			return true;
+	return false;
+}
+
+/*
+ * Tell what the executor prints, line by line, and wait for it: its output may
+ * stay open for ever, where a process of a case cannot be killed.
+ */
+static int tell_all(int output, pid_t executor)
+{
+	struct pollfd polled = { .fd = output, .events = POLLIN };
+	char data[4096], line[TOLD_MAX];
+	int status = 0, i;
+	bool left = false;
+	size_t used = 0;
+	ssize_t n;
+
+	for (;;) {
+		left = left || has_left(executor, &status);
+		if (poll(&polled, 1, left ? 0 : 100) <= 0) {
+			if (left)
+				return status;
+			continue;
+		}
+		n = read(output, data, sizeof(data));
+		if (n <= 0)
+			polled.fd = -1;
+		for (i = 0; i < n; i++) {
+			if (data[i] == '\n') {
+				tell("%.*s", (int)used, line);
+				used = 0;
+			} else if (used < sizeof(line)) {
+				line[used++] = data[i];
+			}
+		}
+	}
+}
+
+static int run_for_host(void)
+{
+	int port = open_port(), status = 0;
+	pid_t executor, pid;
+	unsigned int i;
+
+	say(port, &absent);
+	executor = fork();
+	if (executor < 0)
+		give_up("fork: %s", strerror(errno));
+	if (!executor)
+		run_executor(port, port);
+	if (!file_count)
+		close(port);
+	for (i = 0; i < late_count; i++)
+		load(late[i]);
+	do
+		pid = wait(&status);
+	while (pid != executor && (pid > 0 || errno == EINTR));
+	for (i = 0; i < file_count; i++)
+		send_file(port, wanted[i]);
+	return status;
+}
+
+static int run_alone(void)
+{
+	int output[2], input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	unsigned int i;
+	pid_t executor;
+
+	if (pipe2(output, O_CLOEXEC))
+		give_up("pipe: %s", strerror(errno));
+	executor = fork();
+	if (executor < 0)
+		give_up("fork: %s", strerror(errno));
+	if (!executor)
+		run_executor(input, output[1]);
+	close(output[1]);
+	for (i = 0; i < late_count; i++)
+		load(late[i]);
+	return tell_all(output[0], executor);
+}
+
 void guest(void)
 {
-	int port, status = 0;
-	unsigned int i;
-	pid_t executor, pid;
+	int status;
 
 	if (getpid() != 1) {
 		fputs("aioabi-cases: guest is for the first process of a VM\n",
@@ -313,28 +435,15 @@ void guest(void)
 	mount_all();
 	modules_make_nodes();
 	read_configuration();
-	port = open_port();
-	say(port, &absent);
-	executor = fork();
-	if (executor < 0)
-		give_up("fork: %s", strerror(errno));
-	if (!executor)
-		run_executor(port);
-	if (!file_count)
-		close(port);
-	for (i = 0; i < late_count; i++)
-		load(late[i]);
-	do
-		pid = wait(&status);
-	while (pid != executor && (pid > 0 || errno == EINTR));
+	status = alone ? run_alone() : run_for_host();
 	if (WIFSIGNALED(status))
 		give_up("the executor was killed by signal %d",
 			WTERMSIG(status));
 	if (WEXITSTATUS(status) > 2)
 		give_up("the executor left with status %d",
 			WEXITSTATUS(status));
-	for (i = 0; i < file_count; i++)
-		send_file(port, wanted[i]);
+	if (alone)
+		tell("ended with status %d", WEXITSTATUS(status));
 	leave();
 }
 

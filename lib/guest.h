@@ -6,14 +6,15 @@
  *
  * /guest.conf, made by runner/guest.py, says how:
  *
+ *	alone		there is no port: what the args name is run, and told as
+ *			KTAP in the kernel's log; in front of all others
  *	load MODULE	to begin with, if the kernel has it
  *	port PATH	a serial line, or the name of a virtio port; of several
  *			the first that is there
  *	device NAME	of the zoo, if the kernel has it; in this order
- *	arg TEXT	an option of the executor
+ *	arg TEXT	an option of the executor; alone, a pattern, too
  *	file PATH	to be sent when the executor has left
- *	late MODULE	to be loaded when the executor runs, if the kernel has
- *it
+ *	late MODULE	to be loaded when the executor runs, if it is there
  */
 #ifndef AIOABI_GUEST_H
 #define AIOABI_GUEST_H

@@ -23,6 +23,7 @@ from .options import Options, click_options
 from .progress import STYLES
 from .reports.bisect import bisect_command, step_command
 from .reports.cli import COMMANDS, RESULTS, Failure, open_store
+from .reports.lava import lava_command
 from .reports.sides import is_release
 from .soak import soak
 from .store import Index, Run, StoreError
@@ -230,6 +231,7 @@ cli.add_command(matrix_command)
 cli.add_command(soak)
 cli.add_command(bisect_command)
 cli.add_command(step_command)
+cli.add_command(lava_command)
 
 
 def main() -> None:

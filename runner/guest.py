@@ -100,11 +100,11 @@ class Plan:
     more: Sequence[str] = ()
     files: Sequence[str] = ()  # of the guest, sent when its executor leaves
 
-    def command_line(self, loud: bool) -> list[str]:
-        """What the kernel is told."""
+    def command_line(self, loud: bool, here: bool = True) -> list[str]:
+        """What the kernel is told; `here` when it runs on this host."""
         words = list(COMMAND_LINE)
         words.append("loglevel=7" if loud else "loglevel=5")
-        if self.hardware.accelerator == "tcg" and self._takes_tsc_khz():
+        if here and self.hardware.accelerator == "tcg" and self._takes_tsc_khz():
             words += ["tsc=reliable", f"tsc_early_khz={tsc_khz()}"]
         if not self.kernel.vouched:
             words.append("module.sig_enforce=1")
@@ -138,10 +138,11 @@ class Plan:
             return {}
         return {name: "the machine has no PCI" for name in ("nvme",)}
 
-    def configuration(self, arguments: Sequence[str]) -> list[str]:
-        """The lines of /guest.conf."""
+    def configuration(self, arguments: Sequence[str], alone: bool = False) -> list[str]:
+        """The lines of /guest.conf; where it is `alone`, `arguments` name cases, too."""
         pci = self.hardware.kind == "q35"
-        lines = ["load virtio_pci" if pci else "load virtio_mmio"]
+        lines = ["alone"] if alone else []
+        lines += ["load virtio_pci" if pci else "load virtio_mmio"]
         lines += ["load virtio_console"] if "port" in self.hardware.wire else []
         lines += [
             f"device {name}" for name in self.devices if name not in self.lacking()

@@ -84,7 +84,7 @@ class Machine:
         monitor = self._socket(passed, self._read_events)
         self._console, self._monitor = console[0], monitor[0]
         arguments = [
-            *_machine(hardware),
+            *board(hardware),
             *("-kernel", str(kernel)),
             *("-initrd", f"/proc/self/fd/{_memory_file(initramfs, passed)}"),
             *("-append", " ".join(command_line)),
@@ -300,7 +300,8 @@ class Machine:
         return f"QEMU ended with status {status}" + (f": {said}" if said else "")
 
 
-def _machine(hardware: Hardware) -> list[str]:
+def board(hardware: Hardware) -> list[str]:
+    """QEMU's arguments for the machine without its kernel, wires and disks."""
     kvm = hardware.accelerator == "kvm"
     arguments = [
         *("-nodefaults", "-no-user-config", "-display", "none"),
@@ -343,15 +344,19 @@ def _memory_file(data: bytes, passed: list[int]) -> int:
 def _disk(disk: Disk, kind: str, passed: list[int]) -> list[str]:
     """A disk for this run only: nothing of it has a name on the host."""
     if disk.image:
-        source = f"file={disk.image},snapshot=on"
-    else:
-        number = os.open(
-            tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600
-        )
-        os.ftruncate(number, DISK_SIZE)
-        passed.append(number)
-        source = f"file=/proc/self/fd/{number}"
-    drive = f"if=none,id={disk.name},{source},format=raw,cache=unsafe,werror=stop"
+        return drive(disk, kind, f"file={disk.image},snapshot=on")
+    number = os.open(
+        tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600
+    )
+    os.ftruncate(number, DISK_SIZE)
+    passed.append(number)
+    return drive(disk, kind, f"file=/proc/self/fd/{number}")
+
+
+def drive(disk: Disk, kind: str, source: str) -> list[str]:
+    """QEMU's arguments for a disk of a machine of this kind; `source` is what holds
+    its content, as of -drive."""
+    options = f"if=none,id={disk.name},{source},format=raw,cache=unsafe,werror=stop"
     device = {
         "nvme": f"nvme,drive={disk.name},serial={disk.name}",
         "scsi4k": f"scsi-hd,drive={disk.name},logical_block_size=4096,"
@@ -361,9 +366,9 @@ def _disk(disk: Disk, kind: str, passed: list[int]) -> list[str]:
     if not device:
         device = f"virtio-blk-{bus},drive={disk.name},serial={disk.name}"
     if disk.name == "nvme":  # it takes no policy for errors
-        drive = drive.replace(",werror=stop", "")
+        options = options.replace(",werror=stop", "")
     bus_of_scsi = ["-device", f"virtio-scsi-{bus}"] if disk.name == "scsi4k" else []
-    return ["-drive", drive, *bus_of_scsi, "-device", device]
+    return ["-drive", options, *bus_of_scsi, "-device", device]
 
 
 # --- how fast it can be had ---
