@@ -139,7 +139,7 @@ class Plan:
         return {name: "the machine has no PCI" for name in ("nvme",)}
 
     def configuration(self, arguments: Sequence[str], alone: bool = False) -> list[str]:
-        """The lines of /guest.conf; where it is `alone`, `arguments` name cases, too."""
+        """The lines of /guest.conf; of one `alone`, `arguments` name cases, too."""
         pci = self.hardware.kind == "q35"
         lines = ["alone"] if alone else []
         lines += ["load virtio_pci" if pci else "load virtio_mmio"]
