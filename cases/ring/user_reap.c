@@ -8,7 +8,7 @@
 
 #define EVENTS	     8
 #define LARGE_EVENTS 300 /* a ring of five pages */
-#define ROUNDS	     2000
+#define ROUNDS	     500
 #define TIMES_ROUND  4
 
 CASE(ring, user_reap_events,
@@ -99,7 +99,7 @@ static void rounds(unsigned int events)
 }
 
 CASE(ring, user_reap_rounds,
-     "thousands of rounds reaped by the program cost and give no place",
+     "hundreds of rounds reaped by the program cost and give no place",
      .clause = "ring.user_reap.rounds", .flavours = RAW)
 {
 	pin_to_cpu(0);
@@ -117,7 +117,7 @@ CASE(ring, user_reap_mixed,
 	uint64_t done = 0;
 
 	pin_to_cpu(0);
-	for (i = 0; i < ROUNDS / 10; i++) {
+	for (i = 0; i < ROUNDS / 4; i++) {
 		unsigned int piece = 1 + i * 11 % capacity, own = i % piece;
 
 		ASSERT_EQ(piece, complete_now(ctx, piece, done));
