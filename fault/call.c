@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Calls that fail without being made, or are made with less. */
+#include <errno.h>
+#include <linux/aio_abi.h>
+
 #include "points.h"
 
 /* What cannot be read is the kernel's to refuse. */
@@ -35,6 +38,21 @@ bool call_has_timeout(const struct aio_args *args)
 
 long call_fails(const struct aio_args *args, int info)
 {
+	return -info;
+}
+
+/*
+ * The kernel has written the key of the request by the time when it has no
+ * memory for its vector, and not yet when it has none for the request.
+ */
+long submit_fails(const struct aio_args *args, int info)
+{
+	static const uint32_t key = 0; /* KIOCB_KEY */
+	struct iocb *first;
+
+	if (info == ENOMEM && args->nr > 0 &&
+	    fault_get(&first, args->iocbpp, sizeof(first)))
+		fault_put(&first->aio_key, &key, sizeof(key));
 	return -info;
 }
 

@@ -94,6 +94,11 @@ bool fault_off_if(const char *point)
 	return disarm(point);
 }
 
+void fault_wait(const char *point)
+{
+	WAIT_FOR(fault_fired(point));
+}
+
 void fault_ring(bool wanted)
 {
 	fault_ring_wanted = wanted;

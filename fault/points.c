@@ -19,6 +19,7 @@
 #define ERROR	   false
 
 #define GIVES(...)
+#define GIVES_ALONE(...)
 #define POINT(name_, mechanism_, calls_, meets_, act_, info_, needs_, what_) \
 	{ .name = name_,                                                     \
 	  .mechanism = mechanism_,                                           \
@@ -37,6 +38,7 @@ const struct fault_point fault_points[] = {
 #include "points.def"
 };
 #undef GIVES
+#undef GIVES_ALONE
 #undef POINT
 #undef IS
 const unsigned int fault_point_count =
@@ -44,13 +46,18 @@ const unsigned int fault_point_count =
 
 #define POINT(...)
 #define IS(...)
-#define GIVES(point_, info_, legal_, clause_, proof_) \
-	{ .point = point_,                            \
-	  .info = info_,                              \
-	  .legal = legal_,                            \
-	  .clause = clause_,                          \
-	  .proof = proof_,                            \
-	  .text = #info_ },
+#define GIVEN(point_, info_, text_, legal_, clause_, proof_, why_) \
+	{ .point = point_,                                         \
+	  .info = info_,                                           \
+	  .legal = legal_,                                         \
+	  .clause = clause_,                                       \
+	  .proof = proof_,                                         \
+	  .why = why_,                                             \
+	  .text = text_ },
+#define GIVES(point, info, legal, clause, proof) \
+	GIVEN(point, info, #info, legal, clause, proof, "")
+#define GIVES_ALONE(point, info, legal, clause, why) \
+	GIVEN(point, info, #info, legal, clause, "", why)
 const struct fault_gives fault_gives[] = {
 #include "points.def"
 };

@@ -26,6 +26,7 @@ struct fault_gives {
 	bool legal;	    /* a correct kernel may do it at any time */
 	const char *clause; /* of cases/contract.toml */
 	const char *proof;  /* a case: it looks like the true failure */
+	const char *why;    /* there can be no such case */
 	const char *text;   /* info by its name, "EIO" */
 };
 
@@ -82,6 +83,7 @@ bool call_may_wait(const struct aio_args *args);
 bool call_has_timeout(const struct aio_args *args);
 
 long call_fails(const struct aio_args *args, int info);
+long submit_fails(const struct aio_args *args, int info);
 long submit_short(const struct aio_args *args, int info);
 long reap_short(const struct aio_args *args, int info);
 long reap_early(const struct aio_args *args, int info);

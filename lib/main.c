@@ -274,6 +274,7 @@ static void list_gives(struct json *json, const struct fault_point *point)
 		json_bool(json, "legal", gives->legal);
 		json_string(json, "clause", gives->clause);
 		json_string(json, "proof", gives->proof);
+		json_string(json, "why", gives->why);
 		json_close(json, '}');
 	}
 	json_close(json, ']');

@@ -18,6 +18,8 @@ from rich.table import Table
 
 from . import ROOT
 
+# Nothing stands in the place of the kernel, or of what a program asks of it.
+TRUE_MECHANISMS = ("limit", "memory", "filter", "signal", "device", "kernel")
 PROGRAM = ROOT / "build" / "aioabi-cases"
 
 
@@ -30,6 +32,7 @@ class Gives:
     legal: bool
     clause: str
     proof: str
+    why: str  # there can be no proof
 
     @property
     def kind(self) -> str:
@@ -46,6 +49,17 @@ class Point:
     needs: tuple[str, ...]
     value: int
     gives: tuple[Gives, ...]
+
+    @property
+    def is_true(self) -> bool:
+        """Whether the kernel itself fails."""
+        return self.mechanism in TRUE_MECHANISMS
+
+    def equal(self, gives: Gives) -> str:
+        """Return what shows that a value looks like the true failure."""
+        if gives.why:
+            return f"none: {gives.why}"
+        return "it is true" if self.is_true else gives.proof
 
 
 def points(program: Path = PROGRAM) -> dict[str, Point]:
@@ -75,7 +89,8 @@ def rows(table: dict[str, Point]) -> list[tuple[str, ...]]:
     for point in table.values():
         head = (point.name, point.what, point.mechanism, " ".join(point.needs))
         for gives in point.gives:
-            found.append((*head, gives.value, gives.kind, gives.clause, gives.proof))
+            proved = point.equal(gives)
+            found.append((*head, gives.value, gives.kind, gives.clause, proved))
             head = ("", "", "", "")
         if not point.gives:
             found.append((*head, "", "", "", ""))

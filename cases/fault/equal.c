@@ -9,6 +9,8 @@
  */
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -335,6 +337,60 @@ CASE(fault, equal_submit_eagain,
 {
 	pin_to_cpu(0);
 	compare(EAGAIN, see_full);
+}
+
+#define SEGMENTS 16 /* more than the kernel inlines */
+
+/* A vector, for which the kernel needs memory. */
+static long submit_vector(aio_handle ctx, struct look *look)
+{
+	static struct iovec segments[SEGMENTS];
+	static char bytes[SEGMENTS];
+	int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	unsigned int i;
+	long result;
+
+	REQUIRE(fd >= 0);
+	for (i = 0; i < SEGMENTS; i++)
+		segments[i] = (struct iovec){ &bytes[i], 1 };
+	prep_readv(&requests[0], fd, segments, SEGMENTS, 0);
+	requests[0].aio_key = KEY;
+	result = submit_first(ctx, look);
+	requests[0].aio_fildes = 0;
+	close(fd);
+	return result;
+}
+
+/* Which of the kernel's allocations it is that gives ENOMEM. */
+static int allocation_of_vector(void)
+{
+	aio_handle ctx = new_context(FEW);
+	struct io_event event;
+	long result = 0;
+	int n;
+
+	for (n = 1; result != -ENOMEM; n++) {
+		fault_once("kernel/io_submit", n);
+		result = submit_vector(ctx, NULL);
+		if (!fault_off_if("kernel/io_submit"))
+			end_broken(__FILE__, __LINE__, "no allocation of %d",
+				   n - 1);
+		if (result == 1)
+			stage_reap(ctx, 1, &event);
+	}
+	end_context(ctx);
+	return n - 1;
+}
+
+CASE(fault, equal_submit_enomem,
+     "injected ENOMEM of io_submit() is like no memory for a vector",
+     .clause = "ops.preadv.enomem", .fault = "aio/io_submit",
+     .needs = "fail_nth", .flavours = RAW)
+{
+	int n = allocation_of_vector();
+
+	call = submit_vector;
+	equal_call("aio/io_submit", "kernel/io_submit", n, ENOMEM);
 }
 
 /* Of three the third is not taken, be it bad or not. */
@@ -694,7 +750,222 @@ EQUAL_EVENT(eio, EIO, "ops.event.res")
 EQUAL_EVENT(enospc, ENOSPC, "ops.pwrite.enospc")
 EQUAL_EVENT(eagain, EAGAIN, "ops.event.res")
 
+/*
+ * A read of a pipe, that waits and is interrupted; injected, one that is not.
+ * Without data the one, with data that is read the other: nothing is left.
+ */
+static void see_event_eintr(struct look *look, enum way way)
+{
+	static char byte;
+	int ends[2], told = open_eventfd(0, EFD_NONBLOCK);
+	struct one_submission submission = { .iocb = &requests[0] };
+	struct thread *thread;
+
+	open_pipe(ends, 0);
+	if (way == INJECTED) {
+		fault_on("aio/event", EINTR);
+		REQUIRE(write(ends[1], "x", 1) == 1);
+	}
+	submission.ctx = new_context(FEW);
+	notify(prep_read(&requests[0], ends[0], &byte, 1, 0), told);
+	thread = thread_run(submit_one_of, &submission);
+	if (way == TRULY) {
+		wait_asleep_in(thread_tid(thread), SYS_io_submit);
+		signal_thread(thread_tid(thread), SIGUSR1);
+	}
+	thread_join(thread);
+	look->next =
+		aio->getevents(submission.ctx, 1, EVENTS, look->events, NULL);
+	if (way == INJECTED)
+		fault_off("aio/event");
+	fault_ring(false);
+	look->result = (long)look->events[0].res;
+	look->handle_changed = submission.result;
+	look->unread = ring_unread(submission.ctx);
+	look->told = (long)eventfd_take(told);
+	end_context(submission.ctx);
+	drop(told);
+}
+
+CASE(fault, equal_event_eintr,
+     "an event injected to say EINTR is like that of an interrupted read",
+     .clause = "ops.signal.eintr", .fault = "aio/event",
+     .needs = "task_syscall eventfd")
+{
+	count_signal(SIGUSR1, 0);
+	compare(EINTR, see_event_eintr);
+}
+
 #define LONG 60000 /* milliseconds for one event to come after another */
+#define LATE 20	   /* of an event that does come */
+
+/* Until then nothing is asked for. */
+static void let_pass(int64_t until)
+{
+	struct timespec timeout = millis(LATE);
+	struct io_event event;
+	aio_handle idle = new_context(1);
+
+	while (now_ns() < until)
+		STAGE_EQ(0, aio->getevents(idle, 1, 1, &event, &timeout));
+	end_context(idle);
+}
+
+struct slow {
+	int fd;
+	struct held *held;
+	aio_handle ctx;
+	int64_t begin;
+};
+
+/* Some writes to a file that holds them, or whose events a point holds. */
+static struct slow slow_writes(enum way way, unsigned int n, int told)
+{
+	unsigned char *buffer = io_buffer(EVENTS * HELD_BLOCK);
+	struct slow slow;
+	unsigned int i;
+
+	slow.held = held_open(&slow.fd);
+	slow.ctx = new_context(FEW);
+	if (way == TRULY)
+		hold(slow.held, HOLD_WRITES);
+	slow.begin = now_ns();
+	for (i = 0; i < n; i++) {
+		prep_write(&requests[i], slow.fd, buffer + i * HELD_BLOCK,
+			   HELD_BLOCK, i * HELD_BLOCK);
+		stage_submit(slow.ctx, notify(&requests[i], told));
+		/* not the same in both looks */
+		requests[i].aio_buf = 0;
+		requests[i].aio_fildes = requests[i].aio_resfd = 0;
+	}
+	if (way == TRULY)
+		held_wait(slow.held, n);
+	return slow;
+}
+
+/* Before it comes there is nothing, for nobody. */
+static void see_not_yet(struct look *look, enum way way)
+{
+	int told = open_eventfd(0, EFD_NONBLOCK);
+	struct timespec moment = millis(LATE);
+	struct slow slow;
+
+	if (way == INJECTED)
+		fault_on("aio/event/late", LONG);
+	slow = slow_writes(way, 1, told);
+	look->result =
+		aio->getevents(slow.ctx, 1, EVENTS, look->events, &moment);
+	if (way == INJECTED)
+		fault_off("aio/event/late");
+	fault_ring(false);
+	look->told = (long)eventfd_take(told);
+	look_after(look, slow.ctx);
+	look->rings = 0; /* of the two that there are one is ours */
+	look->next = aio->cancel(slow.ctx, &requests[0], &look->events[1]);
+	release_all(slow.held);
+	end_context(slow.ctx);
+	drop(told);
+}
+
+/* And when its time has come it is as any other. */
+static void see_late(struct look *look, enum way way)
+{
+	int told = open_eventfd(0, EFD_NONBLOCK);
+	struct slow slow;
+
+	if (way == INJECTED)
+		fault_on("aio/event/late", LATE);
+	slow = slow_writes(way, 1, told);
+	if (way == TRULY) {
+		let_pass(slow.begin + LATE * NSEC_PER_MSEC);
+		release_all(slow.held);
+	}
+	look->next = aio->getevents(slow.ctx, 1, EVENTS, look->events, NULL);
+	look->result = slow.begin + LATE * NSEC_PER_MSEC <= now_ns() ? -1 : 0;
+	if (way == INJECTED)
+		fault_off("aio/event/late");
+	fault_ring(false);
+	look->told = (long)eventfd_take(told);
+	look->unread = ring_unread(slow.ctx);
+	memcpy(look->iocbs, requests, sizeof(requests));
+	end_context(slow.ctx);
+	drop(told);
+}
+
+CASE(fault, equal_event_late,
+     "an event injected to be late is like that of a slow file",
+     .clause = "ops.order.none", .fault = "aio/event/late",
+     .needs = "held eventfd")
+{
+	compare(0, see_not_yet);
+	compare(1, see_late);
+}
+
+/* The first has come, and the second will not for long. */
+static void see_apart(struct look *look, enum way way)
+{
+	int told = open_eventfd(0, EFD_NONBLOCK);
+	struct timespec moment = millis(LATE);
+	struct slow slow;
+
+	if (way == INJECTED)
+		fault_hit("aio/event/spread", LONG, 2);
+	slow = slow_writes(way, EVENTS, told);
+	if (way == TRULY)
+		release_at(slow.held, 0, 0);
+	else
+		fault_wait("aio/event/spread");
+	WAIT_FOR(ring_unread(slow.ctx));
+	look->result = -aio->getevents(slow.ctx, EVENTS, EVENTS, look->events,
+				       &moment);
+	if (way == INJECTED)
+		fault_off("aio/event/spread");
+	fault_ring(false);
+	look->told = (long)eventfd_take(told);
+	look_after(look, slow.ctx);
+	look->rings = 0;
+	release_all(slow.held);
+	end_context(slow.ctx);
+	drop(told);
+}
+
+/* One by one, with time between them. */
+static void see_spread(struct look *look, enum way way)
+{
+	int told = open_eventfd(0, EFD_NONBLOCK);
+	struct slow slow;
+	int64_t last;
+	unsigned int i;
+
+	if (way == INJECTED)
+		fault_on("aio/event/spread", LATE);
+	slow = slow_writes(way, EVENTS, told);
+	last = slow.begin + EVENTS * LATE * NSEC_PER_MSEC;
+	for (i = 0; way == TRULY && i < EVENTS; i++) {
+		let_pass(slow.begin + (i + 1) * LATE * NSEC_PER_MSEC);
+		release_at(slow.held, i * HELD_BLOCK, 0);
+	}
+	look->next =
+		aio->getevents(slow.ctx, EVENTS, EVENTS, look->events, NULL);
+	look->result = last <= now_ns() ? -1 : 0;
+	if (way == INJECTED)
+		fault_off("aio/event/spread");
+	fault_ring(false);
+	look->told = (long)eventfd_take(told);
+	look->unread = ring_unread(slow.ctx);
+	memcpy(look->iocbs, requests, sizeof(requests));
+	end_context(slow.ctx);
+	drop(told);
+}
+
+CASE(fault, equal_event_spread,
+     "events injected to come one by one are like those of a slow file",
+     .clause = "ops.order.none", .fault = "aio/event/spread",
+     .needs = "held eventfd")
+{
+	compare(1, see_apart);
+	compare(1, see_spread);
+}
 
 /* Two writes, of which the second is done first. */
 static void see_reordered(struct look *look, enum way way)

@@ -29,7 +29,7 @@ def test_the_program_has_all_of_the_list(table):
     names = re.findall(r'^(?:POINT|IS)\("([^"]+)"', POINTS, re.MULTILINE)
     assert len(names) == len(set(names)) > 20
     assert set(names) == set(table)
-    gives = re.findall(r'^GIVES\("([^"]+)", (\w+),', POINTS, re.MULTILINE)
+    gives = re.findall(r'^GIVES(?:_ALONE)?\("([^"]+)", (\w+),', POINTS, re.MULTILINE)
     found = [(point.name, g.value) for point in table.values() for g in point.gives]
     assert sorted(gives) == sorted(found)
 
@@ -42,6 +42,8 @@ def test_clauses_cases_and_needs_are_there(table, listing):
             assert gives.clause in clauses, point.name
             if gives.proof:
                 assert cases[gives.proof]["fault"] == point.name
+            # what is injected is proved to look as it should, or cannot be
+            assert point.equal(gives), (point.name, gives.value)
         if point.mechanism != "libfiu's posix preload":
             assert set(point.needs) <= set(listing["needs"]), point.name
 
