@@ -216,6 +216,11 @@ NEED(task_syscall, "/proc/PID/syscall")
 	return made(open("/proc/self/syscall", O_RDONLY | O_CLOEXEC));
 }
 
+NEED(sysctls, "/proc/sys")
+{
+	return access("/proc/sys/fs/file-max", F_OK) ? strerror(errno) : NULL;
+}
+
 NEED(aio_sysctls, "fs.aio-nr and fs.aio-max-nr")
 {
 	return made(open("/proc/sys/fs/aio-nr", O_RDONLY | O_CLOEXEC));

@@ -5,7 +5,9 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <grp.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -15,6 +17,18 @@
 
 static const char nr_path[] = "/proc/sys/fs/aio-nr";
 static const char max_nr_path[] = "/proc/sys/fs/aio-max-nr";
+
+/* Those that need them are skipped where there are none; this one is not. */
+CASE(io_setup, nr_there, "where there is AIO there are fs.aio-nr and its limit",
+     .clause = "io_setup.nr.there", .needs = "sysctls")
+{
+	struct stat about;
+
+	EXPECT_OK(stat(nr_path, &about));
+	EXPECT_EQ(S_IFREG | 0444, about.st_mode);
+	EXPECT_OK(stat(max_nr_path, &about));
+	EXPECT_EQ(S_IFREG | 0644, about.st_mode);
+}
 
 CASE(io_setup, max_nr_lowered,
      "a limit lowered below what is in use breaks no live context",
@@ -59,11 +73,15 @@ CASE(io_setup, max_nr_read_only,
      "fs.aio-max-nr is for anybody to read and for root to write",
      .clause = "io_setup.nr.read_only", .needs = "root aio_sysctls")
 {
+	REQUIRE(!setgroups(0, NULL));
+	REQUIRE(!setegid(NOBODY));
 	REQUIRE(!seteuid(NOBODY));
 	EXPECT_LE(sysctl_get("fs/aio-max-nr"), aio_nr());
 	EXPECT_EQ(-1, open(max_nr_path, O_WRONLY | O_CLOEXEC));
 	EXPECT_EQ(EACCES, errno);
 	REQUIRE(!seteuid(0));
+	EXPECT_EQ(-1, open(nr_path, O_WRONLY | O_CLOEXEC));
+	EXPECT_EQ(EACCES, errno);
 	EXPECT_GE(0, keep(open(max_nr_path, O_WRONLY | O_CLOEXEC)));
 }
 
