@@ -168,6 +168,8 @@ CASE(io_destroy, fork_ring_shared, "a child's copy of the ring is the parent's",
      .clause = "io_destroy.fork.ring_inherited")
 {
 	aio_handle ctx = new_context(8);
+	struct timespec none = { 0 };
+	struct io_event event;
 	struct iocb iocb;
 	int fd = open_eventfd(1, 0);
 	pid_t pid;
@@ -183,6 +185,7 @@ CASE(io_destroy, fork_ring_shared, "a child's copy of the ring is the parent's",
 	EXPECT_CHILD_OK(pid);
 	EXPECT_EQ(1, ring_of(ctx)->head);
 	EXPECT_EQ(0, ring_unread(ctx));
+	EXPECT_EQ(0, aio->getevents(ctx, 0, 1, &event, &none));
 }
 
 CASE(io_destroy, fork_ring_not_copied, "a child has no copy of the ring",
