@@ -96,7 +96,7 @@ def judge(records: Iterable[Record], explained: Explained, whole: bool) -> Verdi
             entry = matching(name, explained.cases)
             if not record["judged"]:
                 verdict.unjudged.append(record)
-                if not record["why"].startswith("skip"):
+                if not record["why"].startswith(("skip", "slow")):
                     verdict.failing.append(record)
             else:
                 verdict.judged.append(record)
