@@ -77,9 +77,17 @@ static struct call_record *trace_enter(enum aio_call call,
 	return record;
 }
 
+long long trace_errno(long long value)
+{
+	if (value < 0 && value > -32 * ERRNO_WORDS)
+		atomic_fetch_or(&trace->errnos[-value / 32],
+				1u << (-value % 32));
+	return value;
+}
+
 static long trace_leave(struct call_record *record, long result)
 {
-	last_call.result = result;
+	last_call.result = trace_errno(result);
 	last_call.returned = true;
 	/* another thread may have come round the ring meanwhile */
 	if (record->seq == last_call.seq)

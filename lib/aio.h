@@ -106,9 +106,12 @@ struct call_record {
 	int64_t result;
 };
 
+#define ERRNO_WORDS 6 /* of 32 errnos each: more than there are */
+
 struct call_trace {
 	_Atomic uint32_t next;
 	_Atomic uint32_t made[CALL_COUNT];
+	_Atomic uint32_t errnos[ERRNO_WORDS]; /* what was met, as bits */
 	struct call_record records[TRACE_DEPTH];
 };
 
@@ -121,6 +124,12 @@ void trace_use(struct call_trace *trace);
  * Gives the length as snprintf(3) does.
  */
 int trace_format(const struct call_record *record, char *buf, size_t size);
+
+/*
+ * trace_errno() - note that a negative errno was met: by a call, which is done
+ * here, or where it was expected. Gives the value, which may be any other.
+ */
+long long trace_errno(long long value);
 
 /* trace_last() - the last call that this thread made, or NULL. */
 const struct call_record *trace_last(void);

@@ -618,7 +618,7 @@ static void judge_report(struct verdict *verdict, struct report *report)
 {
 	unsigned int used = atomic_load(&report->text_used);
 	unsigned int failures = atomic_load(&report->failures);
-	unsigned int call;
+	unsigned int call, i;
 
 	report->reason[REPORT_REASON - 1] = '\0';
 	if (used > REPORT_TEXT)
@@ -631,6 +631,8 @@ static void judge_report(struct verdict *verdict, struct report *report)
 	for (call = 0; call < CALL_COUNT; call++)
 		verdict->made[call] =
 			(unsigned int)atomic_load(&report->trace.made[call]);
+	for (i = 0; i < ERRNO_WORDS; i++)
+		verdict->errnos[i] = atomic_load(&report->trace.errnos[i]);
 	switch (atomic_load(&report->ending)) {
 	case ENDING_FAIL:
 		verdict->unexpected = true;

@@ -49,6 +49,7 @@ struct verdict {
 	double seconds;
 	unsigned int checks;
 	unsigned int made[CALL_COUNT]; /* calls */
+	uint32_t errnos[ERRNO_WORDS];  /* that it met, as bits */
 	bool unexpected;   /* an expectation failed before anything else */
 	char *diagnostics; /* lines; may be NULL */
 	char *output;

@@ -136,8 +136,12 @@ bool check_relation(const struct place *place, enum relation relation,
 
 	if (place->how != HOW_STAGE)
 		count_check();
-	if (holds(relation, wanted, got))
+	if (holds(relation, wanted, got)) {
+		/* -1 is more often no errno */
+		if (relation == REL_EQ && got < -1)
+			trace_errno(got);
 		return true;
+	}
 	snprintf(wanted_text, sizeof(wanted_text), "%s%s", words[relation],
 		 number(wanted, text, sizeof(text)));
 	number(got, got_text, sizeof(got_text));
@@ -232,8 +236,10 @@ bool check_event(const struct place *place, const struct io_event *event,
 	count_check();
 	if (event && event->obj == (uintptr_t)iocb &&
 	    event->data == iocb->aio_data && event->res == result &&
-	    event->res2 == 0)
+	    event->res2 == 0) {
+		trace_errno(result);
 		return true;
+	}
 	snprintf(wanted, sizeof(wanted), "obj 0x%llx data 0x%llx res %s res2 0",
 		 (unsigned long long)(uintptr_t)iocb,
 		 (unsigned long long)iocb->aio_data,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "json.h"
+#include "names.h"
 #include "sabotage.h"
 
 #ifndef SUITE_VERSION
@@ -249,6 +250,25 @@ static void ktap_outcome(const struct item *item, const struct verdict *verdict)
 		 *verdict->kind ? ": " : "", verdict->reason);
 }
 
+static void add_errnos(struct json *json, const struct verdict *verdict)
+{
+	bool any = false;
+	char name[32];
+	int i;
+
+	for (i = 1; i < 32 * ERRNO_WORDS; i++) {
+		if (!(verdict->errnos[i / 32] & 1u << i % 32))
+			continue;
+		if (!any)
+			json_open(json, "errnos", '[');
+		any = true;
+		value_name(-i, name, sizeof(name));
+		json_element(json, name + 1, strlen(name) - 1);
+	}
+	if (any)
+		json_close(json, ']');
+}
+
 void record_outcome(const struct item *item, const struct verdict *verdict)
 {
 	static const struct {
@@ -273,6 +293,7 @@ void record_outcome(const struct item *item, const struct verdict *verdict)
 		json_string(&json, "kind", verdict->kind);
 	json_seconds(&json, "seconds", verdict->seconds);
 	json_number(&json, "checks", verdict->checks);
+	add_errnos(&json, verdict);
 	if (*verdict->reason)
 		json_string(&json, "reason", verdict->reason);
 	if (*verdict->unwell)

@@ -148,9 +148,9 @@ CASE(ring, map_unreachable, "the ring's file cannot be opened again",
 	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", line.from,
 		 line.to);
 	EXPECT_EQ(-1, open(path, O_RDWR | O_CLOEXEC));
-	EXPECT_EQ(ENXIO, errno);
+	EXPECT_EQ(-ENXIO, -errno);
 	EXPECT_EQ(-1, open(path, O_RDONLY | O_CLOEXEC));
-	EXPECT_EQ(ENXIO, errno);
+	EXPECT_EQ(-ENXIO, -errno);
 }
 
 CASE(ring, map_dontneed, "what is in the ring is there after MADV_DONTNEED",

@@ -9,11 +9,12 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from .. import ROOT, contract
+from .. import ROOT, contract, errnos
 from ..executor import ExecutorError
+from ..faults import points
 from ..items import Key, Pattern, select
 from ..options import default_results
-from ..store import Index, Store, StoreError
+from ..store import Index, Run, Store, StoreError
 from ..targets import read_catalogue
 from . import export
 from .baseline import accept, baselines, default_folder
@@ -266,14 +267,42 @@ def report_command(
 # --- contract ---
 
 
+def print_errnos(
+    patterns: Sequence[str], missing: bool, program: Path, results: Optional[Path]
+) -> None:
+    """What `contract --errnos` prints."""
+    root = results or default_results()
+    folders = Store(root).folders() if root.is_dir() else []
+    records = (record for folder in folders for record in Run.load(folder).records())
+    try:
+        cases = read_catalogue(program).cases
+        truly = {name: point.is_true for name, point in points(program).items()}
+        found = errnos.met(contract.load(), cases, truly, records)
+    except (ExecutorError, contract.ContractError) as error:
+        raise Failure(str(error)) from error
+    keys = [Key(met.clause.id, "", "") for met in found]
+    wanted = set(select(keys, [Pattern(text) for text in patterns]))
+    found = [met for met in found if Key(met.clause.id, "", "") in wanted]
+    if not found:
+        raise Failure("no clause with an errno is named so")
+    click.echo(errnos.to_text(found, missing), nl=False)
+
+
 @click.command("contract")
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
 @click.option("--missing", is_flag=True, help="Only what no case holds, and why.")
+@click.option(
+    "--errnos",
+    "by_errno",
+    is_flag=True,
+    help="Which errnos were met, truly or injected, clause by clause.",
+)
 @PROGRAM
 @RESULTS
 def contract_command(
     patterns: Sequence[str],
     missing: bool,
+    by_errno: bool,
     program: Path,
     results: Optional[Path],
 ) -> None:
@@ -281,8 +310,12 @@ def contract_command(
     kernel on, its cases, and what they said last.
 
     A PATTERN names clauses as the shell names files, or by a beginning up to a dot.
-    cases/CONTRACT.md has them all as a page.
+    cases/CONTRACT.md has them all as a page. With --errnos, each errno that a clause
+    names, and by which cases it was met in the runs that are kept.
     """
+    if by_errno:
+        print_errnos(patterns, missing, program, results)
+        return
     try:
         cases = read_catalogue(program).cases
         listing = {"cases": [{"id": c.id, "clause": c.clause} for c in cases]}
