@@ -21,7 +21,7 @@ from .lab.cli import coverage, lab, mutants, old_bugs
 from .matrix import kernels_command, matrix_command
 from .options import Options, click_options
 from .progress import STYLES
-from .reports.bisect import bisect_command, step_command
+from .reports.bisect import bisect_command, step, step_command
 from .reports.cli import COMMANDS, RESULTS, Failure, open_store
 from .reports.lava import lava_command
 from .reports.sides import is_release
@@ -244,4 +244,8 @@ def main() -> None:
     if typed[:1] == ["run"] and "--" in typed:
         cut = typed.index("--")
         ours, theirs = typed[:cut], typed[cut + 1 :]
+    if typed[:1] == ["bisect-step"]:
+        sys.exit(
+            step(lambda: cli.main(ours, prog_name="aioabi", standalone_mode=False))
+        )
     cli.main(ours, prog_name="aioabi", obj=theirs)

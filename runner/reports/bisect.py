@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +18,17 @@ import click
 
 from .. import ROOT
 from ..archive import Archive, ArchiveError, Version
-from ..items import BROKE, HELD, Key, Outcome, worst
+from ..executor import ExecutorError
+from ..items import BROKE, HELD, Key, Outcome, Pattern, select, worst
 from ..kernels import Offer, choose, offers
 from ..matrix import Failure, run_one, say
 from ..options import Options, click_options
 from ..store import Run
 from ..summary import clauses, details
+from ..targets import read_catalogue
 
 CANNOT_TELL = 125  # to git bisect run: leave this commit out
+STOP = 255  # and: stop, this would be the same of every commit
 TRIES = 2
 LINES = 30  # of a changelog
 DETAILS = 20  # lines of what the first item said
@@ -194,7 +198,10 @@ them are booted, as few as need be, and the first one that is not like GOOD is n
 with the lines of its changelog that mention aio, block or file systems.
 
 With --tree, GOOD and BAD are commits of that kernel tree, which `git bisect run`
-builds (with its .config) and boots.
+builds (with its .config, or in a folder of objects that --make knows of) and boots:
+
+    aioabi bisect io_cancel --tree ~/linux --good v6.12 --bad HEAD \\
+        --objects ~/build --make 'make O=~/build -j8 bzImage'
 
 Exit status: 0 found; 2 there is nothing to be found, or it could not be told.
 """
@@ -204,7 +211,7 @@ ABOUT_STEP = """Run CASE on a kernel and answer git bisect.
 
 KERNEL is as for `aioabi run --kernel`. Exit status: 0 all as the contract says; 1 a
 case failed or is fixed; 125 it cannot be told: the kernel does not boot, nothing but
-skips, or the suite is broken.
+skips, or the suite is broken; 255 there is no such case or option.
 """
 CHOICES = ("--kernel", "--select")
 
@@ -227,23 +234,48 @@ CHOICES = ("--kernel", "--select")
     show_default=True,
     help="What builds the kernel, in the tree.",
 )
+@click.option(
+    "--objects",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where COMMAND leaves what it builds, if not in the tree.",
+)
 @click_options
 def bisect_command(
-    case: str, good: str, bad: str, tree: Optional[Path], build: str, **values: Any
+    case: str,
+    good: str,
+    bad: str,
+    tree: Optional[Path],
+    build: str,
+    objects: Optional[Path],
+    **values: Any,
 ) -> None:
     """Find the first build; the help text is ABOUT."""
     if values.get("kernel"):
         raise Failure("name the kernels with --good and --bad, not with --kernel")
     options = Options(values)
+    _check(case, options)
     begun = time.monotonic()
     try:
         if tree:
-            _bisect_tree(case, tree, good, bad, build, options)
+            _bisect_tree(case, tree, good, bad, build, objects or tree, options)
         else:
             _bisect_debian(case, good, bad, options)
     except (ArchiveError, NotFound) as error:
         raise Failure(str(error)) from error
     click.echo(f"{time.monotonic() - begun:.0f} s")
+
+
+def _check(case: str, options: Options) -> None:
+    """Whether there is such a case, before many kernels are asked for it."""
+    try:
+        found = read_catalogue(options.program)
+    except ExecutorError as error:
+        raise Failure(str(error)) from error
+    keys = [Key(one.id, "", "") for one in found.cases]
+    names = (case, case.partition("[")[0])  # of a case, or of an item
+    if not any(select(keys, [Pattern(name)]) for name in names):
+        raise Failure(f"no case is named so: {case}")
 
 
 def _ask(what: str, case: str, options: Options) -> Answer:
@@ -318,10 +350,16 @@ def _tell(found: Found) -> None:
 
 
 def _bisect_tree(
-    case: str, tree: Path, good: str, bad: str, build: str, options: Options
+    case: str,
+    tree: Path,
+    good: str,
+    bad: str,
+    build: str,
+    objects: Path,
+    options: Options,
 ) -> None:
     step = [sys.executable, str(ROOT / "runner/aioabi"), "bisect-step"]
-    step += [str(tree.resolve()), case, *options.argv(leave=CHOICES)]
+    step += [str(objects.resolve()), case, *options.argv(leave=CHOICES)]
     # git runs it in the tree, but options may name paths from here.
     script = (
         f"({build}) || exit {CANNOT_TELL}; "
@@ -334,21 +372,40 @@ def _bisect_tree(
         status = subprocess.run(["git", "-C", str(tree), *command]).returncode
         if status:
             raise NotFound(f"git {command[0]} {command[1]}: status {status}")
-    click.echo(f"`git -C {shlex.quote(str(tree))} bisect reset` ends it")
+    click.echo(f"\n`git -C {shlex.quote(str(tree))} bisect reset` ends it")
 
 
 @click.command("bisect-step", help=ABOUT_STEP)
-@click.argument("kernel")
+@click.argument("what", metavar="KERNEL")
 @click.argument("case")
 @click_options
-def step_command(kernel: str, case: str, **values: Any) -> None:
+def step_command(what: str, case: str, **values: Any) -> None:
     """Answer git bisect; the help text is ABOUT_STEP."""
     if values.get("kernel"):
         raise Failure("name the kernel without --kernel")
-    answer = _ask(kernel, case, Options(values))
+    options = Options(values)
+    _check(case, options)
+    answer = _ask(what, case, options)
     for key, outcome in sorted(answer.items.items()):
-        click.echo(f"{outcome.outcome:6} {key}  {outcome.headline()}")
+        why = outcome.headline() if outcome.outcome != "pass" else ""
+        click.echo(f"{outcome.outcome:6} {key}  {why}".rstrip())
     sys.exit(verdict(answer))
+
+
+def step(call: Callable[[], Any]) -> int:
+    """The exit status of `aioabi bisect-step`, called so: nothing but its verdict may
+    be taken for one."""
+    try:
+        call()
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else STOP
+    except click.ClickException as error:
+        error.show()
+        return STOP
+    except BaseException:
+        traceback.print_exc()
+        return STOP
+    return 0
 
 
 def verdict(answer: Answer) -> int:

@@ -16,6 +16,7 @@ from runner.reports.bisect import Answer, NotFound, between, hints_of, mentions
 from runner.reports.bisect import search, verdict
 from runner.store import Store
 
+from .conftest import FAKE, Suite
 from .test_reports import kept
 from .test_store import outcome
 
@@ -154,6 +155,7 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return Line(what, 0, 0.1, run, "")
 
     monkeypatch.setattr(bisect, "run_one", run_one)
+    monkeypatch.setattr(bisect, "_check", lambda case, options: None)
     monkeypatch.setattr(bisect, "offers", lambda packages: BUILDS[::-1])
     monkeypatch.setattr(Archive, "packages", lambda self: [])
     monkeypatch.setattr(bisect, "changelog", lambda archive, offer_: CHANGELOG)
@@ -178,6 +180,23 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert step.exit_code == 125
 
 
+@pytest.mark.parametrize(
+    "args, why",
+    [
+        (["debian:6.1", "a.b", "--nonsense"], "No such option"),
+        (["debian:6.1", "none.such"], "no case is named so"),
+        (["debian:6.1", "a.b", "--program", "/none"], "/none is not there"),
+        (["debian:6.1", "a.b", "--kernel", "6.1"], "without --kernel"),
+    ],
+)
+def test_step_that_cannot_be(suite: Suite, args: list[str], why: str) -> None:
+    """git bisect run must neither believe it nor leave one commit out after the
+    other: it stops at anything above 127."""
+    program = [] if "--program" in args else ["--program", str(FAKE)]
+    done = suite("bisect-step", *args, *program, cases="a.b")
+    assert (done.status, why in done.err) == (255, True), done.err
+
+
 def test_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """git bisect run finds the commit, past those that do not build."""
     tree = tmp_path / "linux"
@@ -195,12 +214,21 @@ def test_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "assert sys.argv[1] == 'bisect-step' and sys.argv[3] == 'a.b'\n"
         "sys.exit(int(open(sys.argv[2] + '/n').read()) >= 5)\n"
     )
+    objects = tmp_path / "objects"
+    objects.mkdir()
     monkeypatch.setattr(bisect, "ROOT", fake)
+    monkeypatch.setattr(bisect, "_check", lambda case, options: None)
     args = ["a.b", "--tree", str(tree), "--good", "HEAD~7", "--bad", "HEAD"]
     done = CliRunner().invoke(bisect.bisect_command, [*args, "--make", "! grep -q 3 n"])
     assert done.exit_code == 0, done.output
     log = subprocess.run([*git, "bisect", "log"], stdout=subprocess.PIPE, text=True)
     assert "first bad commit:" in log.stdout
     assert log.stdout.rstrip().endswith("commit 5")
+    # What is built elsewhere is booted from there.
+    subprocess.run([*git, "bisect", "reset"], check=True)
+    build = ["--make", f"cp n {objects}/n", "--objects", str(objects)]
+    done = CliRunner().invoke(bisect.bisect_command, [*args, *build])
+    assert done.exit_code == 0, done.output
+    assert (objects / "n").exists()
     done = CliRunner().invoke(bisect.bisect_command, [*args[:-1], "nonsense"])
     assert done.exit_code == 2
