@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Iterable, Mapping, Optional, Sequence
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from .. import ROOT
 from ..contract import INTERFACES, Clause
@@ -58,6 +58,7 @@ SYMBOLS = {
     "s": "–",
 }
 NONE = "."
+UNWELL = "fxybl"
 
 
 class SiteError(Exception):
@@ -73,8 +74,9 @@ def letter_of(item: Optional[Item]) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """Some items on one kernel: the worst letter, how many have it, and whether one of
-    them is not what it was on the last kernel that it ran on."""
+    """Some items on one kernel: the worst letter, how many have it, and whether that
+    letter, or what became of one of them, is not what it was on the last kernel that
+    ran them."""
 
     letter: str
     number: int
@@ -102,10 +104,20 @@ class Column:
     changes: Optional[Diff] = None
 
     @property
+    def head(self) -> str:
+        """The label above a column, without what all of Debian's have."""
+        return self.label.removesuffix("-amd64")
+
+    @cached_property
     def counts(self) -> Counter[str]:
         """Items by outcome."""
         letters = Counter(map(letter_of, self.side.items.values()))
         return Counter({WORDS[letter]: n for letter, n in letters.items()})
+
+    @property
+    def unwell(self) -> int:
+        """How many items are not as they should be."""
+        return sum(self.counts[WORDS[letter]] for letter in UNWELL)
 
 
 @dataclass
@@ -173,13 +185,14 @@ class Site:
         return columns
 
     def _changes(self) -> list[list[bool]]:
-        """By column and item: is it not what it was on the last kernel it ran on?"""
+        """By column and item: is it not what it was on the last kernel it ran on?
+        Skips are left out: what was tried on one kernel only has not changed."""
         last = [""] * len(self.keys)
         changed = []
         for letters in self.letters:
             column = []
             for number, letter in enumerate(letters):
-                ran = letter not in (NONE, "l")
+                ran = letter not in (NONE, "l", "s")
                 column.append(ran and last[number] not in ("", letter))
                 if ran:
                     last[number] = letter
@@ -217,12 +230,28 @@ class Site:
     def cells(self, items: Sequence[int]) -> list[Cell]:
         """One cell a kernel for these items together."""
         found = []
+        last = ""
         for letters, changed in zip(self.letters, self.changed):
             had = Counter(letters[number] for number in items)
             worst = next((letter for letter in WORDS if had[letter]), NONE)
-            any_changed = any(changed[number] for number in items)
-            found.append(Cell(worst, had[worst], any_changed))
+            other = any(changed[number] for number in items)
+            if worst not in (NONE, "l"):
+                other |= last not in ("", worst)
+                last = worst
+            found.append(Cell(worst, had[worst], other))
         return found
+
+    @cached_property
+    def glance(self) -> list[tuple[str, int]]:
+        """What is to be seen first: values of the filter for outcomes, and how many
+        clauses each leaves."""
+        found = Counter[str]()
+        for row in self.rows:
+            had = {letters[n] for letters in self.letters for n in row.items}
+            found.update(WORDS[letter] for letter in UNWELL if letter in had)
+            found["changed"] += any(cell.changed for cell in row.cells)
+        order = [*(WORDS[letter] for letter in UNWELL), "changed"]
+        return [(word, found[word]) for word in order if found[word]]
 
     @cached_property
     def groups(self) -> list[tuple[str, str, list[Row]]]:
@@ -346,6 +375,11 @@ def case_page(case: str) -> str:
     return re.sub(r"[^\w.-]", "_", case) + ".html"
 
 
+def breakable(name: str) -> Markup:
+    """A long name that may be broken after its dots and underscores."""
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(name))))
+
+
 def lab_reports(root: Path) -> list[tuple[str, list[tuple[str, str]]]]:
     """What mutants, old bugs and coverage came to, where they were tried: a title,
     and rows of a name and a value."""
@@ -383,6 +417,7 @@ class Writer:
             undefined=jinja2.StrictUndefined,
         )
         self.environment.filters["case_page"] = case_page
+        self.environment.filters["breakable"] = breakable
         lab = lab_reports(site.store.root)
         coverage = sorted(site.store.root.glob("coverage/*/index.html"))
         self.common = {
@@ -443,7 +478,7 @@ class Writer:
             column=column,
             before=site.columns[at - 1] if at else None,
             changes=changes,
-            bad=_told(column, sorted(side.items), "fxybl"),
+            bad=_told(column, sorted(side.items), UNWELL),
             known=_told(column, sorted(side.items), "k"),
             skips=_skips(column),
             by_case=sorted(by_case.items()),

@@ -75,7 +75,7 @@ class Browser:
                 """
                 return [...document.querySelectorAll("tr[data-row]")]
                     .filter((row) => row.offsetParent)
-                    .map((row) => [row.querySelector("summary").textContent,
+                    .map((row) => [row.querySelector(".id").textContent,
                         [...row.querySelectorAll("td")].map((c) => c.textContent)]);
                 """
             )

@@ -23,21 +23,26 @@
 		return letters.find((letter) => data.words[letter] === word);
 	}
 
-	// What the items were on each kernel: [worst letter, how many, changed].
+	// What the items were on each kernel: [worst letter, how many, changed, all].
 	function cellsOf(items) {
 		const last = new Map();
+		let shown = "";
 		return data.letters.map((column) => {
 			const had = {};
 			let changed = false;
 			for (const item of items) {
 				const letter = column[item];
 				had[letter] = (had[letter] || 0) + 1;
-				if (letter === "." || letter === "l")
+				if (".ls".includes(letter))
 					continue;
 				changed ||= last.has(item) && last.get(item) !== letter;
 				last.set(item, letter);
 			}
 			const worst = letters.find((letter) => had[letter]) || ".";
+			if (!".l".includes(worst)) {
+				changed ||= shown !== "" && shown !== worst;
+				shown = worst;
+			}
 			return [worst, had[worst] || 0, changed, had];
 		});
 	}
