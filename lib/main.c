@@ -684,6 +684,7 @@ static int run(bool serving, char **patterns, int n)
 		options.jobs = default_jobs();
 	if (options.timeout_scale <= 0)
 		options.timeout_scale = measured_scale();
+	machine_slowness = options.timeout_scale;
 	open_devices();
 	record_open(options.format, STDOUT_FILENO);
 	if (serving && options.on_end)

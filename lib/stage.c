@@ -431,3 +431,19 @@ void sysctl_set(const char *name, long value)
 	written = !fclose(f) && written;
 	REQUIRE(written);
 }
+
+/* --- rounds --- */
+
+#define EMULATED 20 /* times as slow as most, and no more */
+#define FEWEST	 10 /* a tenth */
+
+double machine_slowness = 1;
+
+unsigned int rounds(unsigned int wanted)
+{
+	double slow = machine_slowness / EMULATED;
+
+	if (slow <= 1)
+		return wanted;
+	return (unsigned int)(wanted / (slow < FEWEST ? slow : FEWEST));
+}

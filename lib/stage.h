@@ -165,4 +165,12 @@ void at_end(void (*fn)(void *arg), void *arg);
 #include "trap.h"
 #include "waiter.h"
 
+/*
+ * rounds() - how often a loop goes round of which no single round matters: so
+ * often, and on a machine that is much slower than an emulated one is mostly
+ * (a KASAN kernel in it) less, down to a tenth.
+ */
+unsigned int rounds(unsigned int wanted);
+extern double machine_slowness; /* 1: as fast as most */
+
 #endif

@@ -540,10 +540,11 @@ static void submit_some(aio_handle ctx, struct account *account, int null,
 }
 
 CASE(io_submit, rounds,
-     "after ten thousand rounds of all that happens as many fit as before",
+     "after thousands of rounds of all that happens as many fit as before",
      .clause = "io_submit.eagain.rounds", .needs = "eventfd", .flavours = RAW)
 {
-	int efd = open_eventfd(0, 0), null = open_null(), round;
+	int efd = open_eventfd(0, 0), null = open_null();
+	unsigned int round, nr_rounds = rounds(ROUNDS);
 	aio_handle ctx = new_context(64);
 	struct capacity capacity = capacity_of(ctx);
 	struct account account = { .free = capacity.one_cpu };
@@ -551,8 +552,8 @@ CASE(io_submit, rounds,
 	unsigned int n;
 
 	pin_to_cpu(0);
-	for (round = 0; round < ROUNDS; round++) {
-		ROUND("number %d", round);
+	for (round = 0; round < nr_rounds; round++) {
+		ROUND("number %u", round);
 		submit_some(ctx, &account, null, efd);
 		if (!next_random(4)) {
 			REQUIRE(write(efd, &(uint64_t){ 1 }, 8) == 8);
@@ -597,14 +598,14 @@ static void *hammer(void *arg)
 	struct hammerer *hammerer = arg;
 	struct iocb good, bad, poll;
 	struct io_event event;
+	unsigned int i, nr_rounds = rounds(HAMMERINGS);
 	long result;
-	int i;
 
 	pin_to_cpu(hammerer->cpu % cpus_usable());
 	prep_write(&good, hammerer->null, "x", 1, 0);
 	prep_write(&bad, -1, "x", 1, 0);
 	prep_poll(&poll, hammerer->never, POLLIN);
-	for (i = 0; i < HAMMERINGS; i++) {
+	for (i = 0; i < nr_rounds; i++) {
 		result = submit_one(hammerer->ctx, &good);
 		if (result == 1)
 			atomic_fetch_add(hammerer->accepted, 1);
@@ -680,7 +681,8 @@ CASE(io_submit, rounds_device, "nor do completions of a device lose any",
 	unsigned char *buffer = io_buffer(PAGE_SIZE);
 	aio_handle ctx = new_context(64);
 	struct capacity capacity = capacity_of(ctx);
-	unsigned int round, nr, in_flight = 0, all;
+	unsigned int round, nr_rounds = rounds(DEVICE_ROUNDS);
+	unsigned int nr, in_flight = 0, all;
 	struct io_event events[64];
 	struct iocb iocb, *list[64];
 	long n;
@@ -688,7 +690,7 @@ CASE(io_submit, rounds_device, "nor do completions of a device lose any",
 	prep_read(&iocb, storage.fd, buffer, PAGE_SIZE, storage.base);
 	for (n = 0; n < 64; n++)
 		list[n] = &iocb;
-	for (round = 0; round < DEVICE_ROUNDS; round++) {
+	for (round = 0; round < nr_rounds; round++) {
 		pin_to_cpu(round % cpus_usable());
 		nr = 1 + next_random(64 - in_flight);
 		STAGE_EQ(nr, aio->submit(ctx, nr, list));

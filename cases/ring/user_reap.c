@@ -76,14 +76,15 @@ CASE(ring, user_reap_slots,
 }
 
 /* The places that come back are counted while requests complete, too. */
-static void rounds(unsigned int events)
+static void reap_rounds(unsigned int events)
 {
 	aio_handle ctx = new_context(events);
 	unsigned int nr = ring_of(ctx)->nr, capacity = ring_capacity(nr), i;
+	unsigned int nr_rounds = rounds(ROUNDS);
 	struct io_event *reaped = GUARDED_ARRAY(struct io_event, nr);
 	uint64_t done = 0;
 
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < nr_rounds; i++) {
 		unsigned int piece = 1 + i * 7 % (capacity / 4);
 
 		ASSERT_EQ(piece, complete_now(ctx, piece, done));
@@ -103,8 +104,8 @@ CASE(ring, user_reap_rounds,
      .clause = "ring.user_reap.rounds", .flavours = RAW)
 {
 	pin_to_cpu(0);
-	rounds(EVENTS);
-	rounds(LARGE_EVENTS);
+	reap_rounds(EVENTS);
+	reap_rounds(LARGE_EVENTS);
 }
 
 CASE(ring, user_reap_mixed,
@@ -113,11 +114,12 @@ CASE(ring, user_reap_mixed,
 {
 	aio_handle ctx = new_context(EVENTS);
 	unsigned int nr = ring_of(ctx)->nr, capacity = ring_capacity(nr), i;
+	unsigned int nr_rounds = rounds(ROUNDS / 4);
 	struct io_event *reaped = GUARDED_ARRAY(struct io_event, nr);
 	uint64_t done = 0;
 
 	pin_to_cpu(0);
-	for (i = 0; i < ROUNDS / 4; i++) {
+	for (i = 0; i < nr_rounds; i++) {
 		unsigned int piece = 1 + i * 11 % capacity, own = i % piece;
 
 		ASSERT_EQ(piece, complete_now(ctx, piece, done));
