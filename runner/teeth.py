@@ -168,6 +168,28 @@ def gauge(program: Path, patterns: Sequence[str]) -> list[Record]:
     return records
 
 
+def kinder(first: Sequence[Record], second: Iterable[Record]) -> list[Record]:
+    """Return what was said first, but for what was said better the second time.
+
+    A busy machine cuts short what it takes for a hang: that a case fails unbroken,
+    has no teeth, or that a break is unnoticed, counts when it is said twice.
+    """
+    better = {}
+    for record in second:
+        if record["type"] == "teeth" and (
+            "kind" in record or record.get("why", "").startswith(("skip", "slow"))
+        ):
+            better[record["id"]] = record
+        elif record["type"] == "break" and "by" in record:
+            better[record["name"]] = record
+    return [
+        better.get(record.get("id") or record.get("name"), record)
+        if record["type"] == "teeth" or not record.get("by")
+        else record
+        for record in first
+    ]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Status: 0 nothing to explain, 1 something, 2 no result."""
     parser = argparse.ArgumentParser(prog="runner.teeth", description=__doc__)
@@ -180,10 +202,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         explained = load(options.explained)
         left_out = [f"!{pattern}" for pattern in explained.left_out]
         records = gauge(options.program, options.patterns or left_out)
+        verdict = judge(records, explained, not options.patterns)
+        doubtful = [r["id"] for r in (*verdict.toothless, *verdict.failing)]
+        if doubtful:
+            print(f"once more: {' '.join(doubtful)}", file=sys.stderr)
+            records = kinder(records, gauge(options.program, doubtful))
+        if verdict.unnoticed:
+            print("once more, for breaks that are unnoticed", file=sys.stderr)
+            patterns = options.patterns or left_out
+            records = kinder(records, gauge(options.program, patterns))
+        verdict = judge(records, explained, not options.patterns)
     except (TeethError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    verdict = judge(records, explained, not options.patterns)
     print("\n".join(render(verdict, options.verbose)))
     return 0 if verdict.good else 1
 

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from runner import ROOT
-from runner.teeth import EXPLAINED, Explained, TeethError, judge, load, main, render
+from runner.teeth import (
+    EXPLAINED,
+    Explained,
+    TeethError,
+    judge,
+    kinder,
+    load,
+    main,
+    render,
+)
 
 PROGRAM = ROOT / "build" / "aioabi-harness"
 needs_program = pytest.mark.skipif(
@@ -33,6 +42,29 @@ def breakage(name: str, by: str = "") -> Record:
     """What the program says of a break."""
     record = {"type": "break", "name": name, "what": "is wrong", "met": 2}
     return record | ({"by": by, "kind": "expectation"} if by else {})
+
+
+def test_what_is_said_twice_counts() -> None:
+    """A bad word of a case or a break is taken back by a good one."""
+    first = [
+        case("a.toothless"),
+        case("a.blunt"),
+        case("a.good", "expectation"),
+        case("a.broken", why="fail: hang"),
+        breakage("b.unnoticed"),
+        breakage("b.noticed", "a.good"),
+    ]
+    second = [
+        case("a.toothless", "expectation"),
+        case("a.blunt"),
+        case("a.broken", why="fail: hang"),
+        breakage("b.unnoticed", "a.toothless"),
+        breakage("b.noticed"),
+    ]
+    verdict = judge(kinder(first, second), Explained(), True)
+    assert [record["id"] for record in verdict.toothless] == ["a.blunt"]
+    assert [record["id"] for record in verdict.failing] == ["a.broken"]
+    assert not verdict.unnoticed
 
 
 def test_nothing_to_explain() -> None:
