@@ -99,7 +99,10 @@ build: deps-build $(PROGRAM) $(PROGRAM32) $(PRELOAD) ## build build/aioabi-cases
 
 $(PROGRAM): $(OBJECTS)
 $(HARNESS): $(HARNESS_OBJECTS)
-$(HARNESS): LDLIBS += $(patsubst %,-Wl$(comma)--wrap=%,fork pipe2 open64 write)
+wrap = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
+# fault/queue.c stands between libaio's functions
+$(PROGRAM) $(HARNESS): LDLIBS += $(call wrap,io_setup io_destroy io_submit io_getevents)
+$(HARNESS): LDLIBS += $(call wrap,fork pipe2 open64 write)
 $(PROGRAM) $(HARNESS):
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

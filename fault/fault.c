@@ -94,9 +94,14 @@ bool fault_off_if(const char *point)
 	return disarm(point);
 }
 
+bool fault_came(const char *point)
+{
+	return fault_fired(point);
+}
+
 void fault_wait(const char *point)
 {
-	WAIT_FOR(fault_fired(point));
+	WAIT_FOR(fault_came(point));
 }
 
 void fault_ring(bool wanted)

@@ -36,7 +36,9 @@ void fault_off(const char *point);
  * fail: gives whether it did.
  */
 bool fault_off_if(const char *point);
-/* fault_wait() - until it has failed, where another thread makes it. */
+/* fault_came() - whether it has failed since it was armed. */
+bool fault_came(const char *point);
+/* fault_wait() - until it has, where another thread makes it. */
 void fault_wait(const char *point);
 
 /* fault_ring() - contexts made from now on have a ring of ours, or not. */
