@@ -89,11 +89,12 @@ CASE(io_cancel, poll_one_event,
 /* Submit POLLs that stay in flight until the context takes no more. */
 static unsigned int fill(aio_handle ctx, int fd, struct iocb *iocbs)
 {
-	unsigned int n = 0;
+	unsigned int room = ring_capacity(ring_of(ctx)->nr), n = 0;
 
-	while (submit_one(ctx, prep_poll(&iocbs[n], fd, POLLIN)) == 1)
+	while (n < room &&
+	       submit_one(ctx, prep_poll(&iocbs[n], fd, POLLIN)) == 1)
 		n++;
-	STAGE_EQ(-EAGAIN, submit_one(ctx, &iocbs[n]));
+	ASSERT_EQ(-EAGAIN, submit_one(ctx, prep_poll(&iocbs[n], fd, POLLIN)));
 	return n;
 }
 
