@@ -2,6 +2,7 @@
 """The commands about results: `aioabi diff`, `accept`, `prune` and the like."""
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Optional, Sequence
 
@@ -156,7 +157,10 @@ def _baseline_of(side: Side, folder: Path) -> Side:
             f"there is no baseline of {side.release} ({side.arch}) or of an older "
             f"kernel in {folder}: name what to compare with"
         )
-    return of_baseline(base)
+    found = of_baseline(base)
+    if base.release == side.release:
+        return found
+    return replace(found, name=f"{found.name}, the nearest older one")
 
 
 # --- accept ---

@@ -5,10 +5,11 @@ import re
 import shlex
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence
 
-from ..contract import holds
+from ..contract import Clause, Value, holds
 from ..items import BROKE, HELD, Key
 from ..store import Item, Run, StoreError
 from ..summary import DIFFERENCES, clauses, details
@@ -18,6 +19,11 @@ FORMAT = 1
 NAMED = 12  # items that are named one by one
 ENTRIES = 40  # cases that are told of in one section of Markdown
 LINES = 40  # of diagnostics for one case
+# What is left out of a kernel's report, so that its trace is among those lines.
+REGISTERS = re.compile(
+    r"\s*(Modules linked in|Code|Hardware name|R[A-D]X|R[SDB][PI]|R[01]\d|[C-G]S"
+    r"|[CD]R\d|PKRU|EFLAGS|Tainted): "
+)
 
 # The sections, in their order: title, and whether each case is shown with all that is
 # known of it.
@@ -25,11 +31,12 @@ SECTIONS = {
     "regression": ("Regressions", True),
     "fix": ("Fixes", False),
     "other": ("Other changes", True),
-    "contract": ("By the contract: clauses that begin or end in between", False),
+    "contract": ("By the contract: clauses that begin or end in between", True),
     "flaky": ("Flaky: both outcomes on one kernel", True),
     "new": ("New: only on the second", True),
     "vanished": ("Vanished: only on the first", False),
 }
+MOVED = "By the contract: other values than before, and both kernels have theirs"
 
 
 class Incomparable(Exception):
@@ -95,6 +102,24 @@ class Group:
         )
 
 
+@dataclass(frozen=True)
+class Moved:
+    """A clause of which the contract says another value on the second kernel; the
+    cases pass on both."""
+
+    clause: Clause
+    was: Value
+    now: Value
+    cases: tuple[str, ...]
+
+    @property
+    def why(self) -> str:
+        """From which kernel on, and by which commit."""
+        newer = self.now if self.now.since.at else self.was
+        commit = f", commit {newer.commit}" if newer.commit else ""
+        return f"from {newer.since}{commit}"
+
+
 class Diff:
     """The difference of two sides."""
 
@@ -133,6 +158,25 @@ class Diff:
         """How many items are in each section."""
         found = Counter(change.what for change in self.changes)
         return {what: found[what] for what in SECTIONS}
+
+    @cached_property
+    def moved(self) -> list[Moved]:
+        """What the contract says of the two kernels that is not the same, where both
+        keep it."""
+        cases: dict[str, dict[str, None]] = {}
+        for key in sorted(self.a.items.keys() & self.b.items.keys()):
+            was, now = self.a.items[key], self.b.items[key]
+            if was.outcome.outcome == now.outcome.outcome == "pass":
+                name = now.outcome.clause or was.outcome.clause
+                cases.setdefault(name, {})[key.id] = None
+        found = []
+        for name, names in cases.items():
+            clause = clauses().get(name)
+            both = [_value(clause, side.kernel) for side in (self.a, self.b)]
+            before, after = both
+            if clause and before and after and before.value != after.value:
+                found.append(Moved(clause, before, after, tuple(names)))
+        return found
 
     @property
     def status(self) -> int:
@@ -177,8 +221,37 @@ class Diff:
             "new": ("new", "new"),
             "vanished": ("vanished", "vanished"),
         }
-        parts = [f"{n} {words[what][n != 1]}" for what, n in self.counts.items()]
+        parts = [
+            f"{n} {words[what][n != 1]}"
+            for what, n in self.counts.items()
+            if n or what in ("regression", "fix")
+        ]
+        if self.moved:
+            values = "value" if len(self.moved) == 1 else "values"
+            parts.append(f"{len(self.moved)} other {values} by the contract")
         return f"{', '.join(parts)}; {self.same} items the same"
+
+    def promise(self, change: Change) -> str:
+        """The clause of a change, with the kernels that it is about; "" for none."""
+        clause = clauses().get(change.clause)
+        if not clause:
+            return f"clause {change.clause}" if change.clause else ""
+        about = f" ({clause.kernels})" if clause.kernels else ""
+        return f"clause {clause.id}{about}: {clause.promise}"
+
+    def shown(self, change: Change) -> list[str]:
+        """What a person is told of a change: the clause first, then as much as he can
+        do with of what the failing side said."""
+        if change.what == "contract":
+            return [self.promise(change)]
+        lines = [line for line in self.details(change) if not REGISTERS.match(line)]
+        told = any(line.strip().startswith("clause ") for line in lines[:-1])
+        if lines and lines[-1].startswith("clause "):
+            lines.pop()
+        if len(lines) > LINES:
+            lines = [*lines[:LINES], f"({len(lines) - LINES} lines more)"]
+        promise = "" if told else self.promise(change)
+        return [promise, *lines] if promise else lines
 
     def details(self, change: Change) -> list[str]:
         """All that is known of the side that is worse, which is the failing one."""
@@ -197,6 +270,12 @@ class Diff:
         """The command that shows it again on the second kernel."""
         options = self.b.again(change.now) if change.now else []
         return shlex.join(["runner/aioabi", "run", *options, str(change.key)])
+
+
+def _value(clause: Optional[Clause], kernel: tuple[int, int, int]) -> Optional[Value]:
+    values = clause.values if clause else ()
+    found = (value for value in values if holds(value.since, value.until, kernel))
+    return next(found, None)
 
 
 def _check(a: Side, b: Side) -> None:
@@ -258,10 +337,18 @@ def to_text(diff: Diff) -> list[tuple[str, str]]:
             lines.append((text, colours.get(what, "")))
             lines.append((f"      {group.where}", ""))
             if full:
-                shown = diff.details(group.first)
-                lines += [(f"      {line}", "dim") for line in shown[:LINES]]
+                shown = diff.shown(group.first)
+                lines += [(f"      {line}", "dim") for line in shown]
             if what in ("regression", "other", "flaky"):
                 lines.append((f"      again: {diff.again(group.first)}", ""))
+    if diff.moved:
+        lines += [("", ""), (f"{MOVED} ({len(diff.moved)})", "bold")]
+    for moved in diff.moved:
+        lines += [
+            (f"  {moved.clause.id}  {moved.was.value} → {moved.now.value}", ""),
+            (f"      {moved.why}: {moved.clause.promise}", "dim"),
+            (f"      in {_list(moved.cases)}", "dim"),
+        ]
     return [*lines, ("", ""), (diff.total(), "bold")]
 
 
@@ -309,21 +396,28 @@ def to_markdown(diff: Diff) -> str:
             out += _md_group(diff, what, group, full)
         if len(loud) > ENTRIES:
             out.append(f"- and {len(loud) - ENTRIES} more cases")
-    return "\n".join(out).rstrip() + "\n"
+    if diff.moved:
+        out += ["", f"### {MOVED} ({len(diff.moved)})", ""]
+    for moved in diff.moved:
+        values = f"{_code(moved.was.value)} → {_code(moved.now.value)}"
+        about = _md(f"{moved.why}: {moved.clause.promise}")
+        out.append(f"- {_code(moved.clause.id)}: {values}, {about}")
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(out)).rstrip() + "\n"
 
 
 def _md_group(diff: Diff, what: str, group: Group, full: bool) -> list[str]:
     first = group.first
     out = [f"- {_code(first.key.id)}: {_md(first.arrow)}, {_md(group.where)}"]
-    if what in ("regression", "other", "flaky"):
-        out += ["", f"      {diff.again(first)}"]
-    lines = [line for line in diff.details(first) if line.strip()] if full else []
+    lines = [line for line in diff.shown(first) if line.strip()] if full else []
+    if lines and lines[0].startswith("clause "):
+        out[0] += "."
+        out.append(f"  {_md('C' + lines.pop(0)[1:])}")
     if lines:
-        more = len(lines) - LINES
-        lines = lines[:LINES] + ([f"({more} lines more)"] if more > 0 else [])
         # Indented code ends at the first line that is not indented: each one is.
         out += ["", *(f"      {line}" for line in lines)]
-    return [*out, ""] if len(out) > 1 else out
+    if what in ("regression", "other", "flaky"):
+        out += ["", f"  Again: {_code(diff.again(first))}"]
+    return [*out, ""] if len(out) > 2 else out
 
 
 def _md(text: str) -> str:
@@ -350,6 +444,16 @@ def to_json(diff: Diff) -> str:
         "same": diff.same,
         "counts": diff.counts,
         "notes": diff.notes(),
+        "moved": [
+            {
+                "clause": moved.clause.id,
+                "was": moved.was.value,
+                "now": moved.now.value,
+                "why": moved.why,
+                "cases": moved.cases,
+            }
+            for moved in diff.moved
+        ],
         "changes": [
             {
                 "what": change.what,
@@ -418,6 +522,8 @@ def against_baseline(folder: Path, run: Run) -> list[str]:
     if len(lines) > DIFFERENCES:
         lines[DIFFERENCES:] = [f"  and {len(lines) - DIFFERENCES} more: aioabi diff"]
     title = f"the baseline of {base.release}"
+    if base.release != side.release:
+        title += ", the nearest older one,"
     if not lines:
         return [f"As {title} has it, in {diff.same} items", ""]
     return [f"Not as {title} has it:", *lines, ""]

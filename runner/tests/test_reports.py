@@ -139,6 +139,48 @@ def test_by_the_contract(tmp_path: Path, was: str, now: str, what: str) -> None:
     assert told(later)["a.b"] == what.replace("contract", "other")
 
 
+def test_values_by_the_contract(tmp_path: Path) -> None:
+    """Where the contract has another value for the second kernel, and both keep it, the
+    difference says so, with the commit; it is no change of an item."""
+    store = Store(tmp_path)
+    noappend = {"clause": "io_submit.rw_flags.noappend"}  # another value since 6.9
+    same = {"clause": "io_submit.rw_flags.nosignal"}  # since 6.18
+    items = [outcome("a.noappend", **noappend), outcome("a.same", **same)]
+    a = kept(store, "6.1.0-9", *items, outcome("a.bad", "fail", **noappend))
+    b = kept(store, "6.12.0", *items, outcome("a.bad", "fail", **noappend))
+    diff = Diff(of_run(a), of_run(b))
+    (moved,) = diff.moved
+    assert (moved.was.value, moved.now.value) == ("-EOPNOTSUPP", "1")
+    assert (moved.cases, diff.changes) == (("a.noappend",), [])
+    assert "1 other value by the contract" in diff.total()
+    for text in (to_markdown(diff), "\n".join(line for line, _ in to_text(diff))):
+        assert "from 6.9, commit 73fa7547c70b: RWF" in text
+    assert json.loads(to_json(diff))["moved"][0]["cases"] == ["a.noappend"]
+    back = Diff(of_run(b), of_run(a)).moved[0]
+    assert (back.now.value, back.why[:8]) == ("-EOPNOTSUPP", "from 6.9")
+
+
+def test_what_a_kernel_said(tmp_path: Path) -> None:
+    """First the promise, then the trace: registers and modules are left out of what is
+    shown to people, not of what programs read."""
+    store = Store(tmp_path)
+    clause = {"clause": "io_setup.einval.nr_zero"}
+    log = ["WARNING: at aio", "Modules linked in: brd", "RIP: 0010:aio_x"]
+    log += ["RAX: 00 RBX: 00", "CS:  0010 DS: 0000", "Call Trace:", " aio_x+0x1"]
+    a = kept(store, "6.1", outcome("a.b", **clause))
+    b = kept(
+        store, "6.2", outcome("a.b", "fail", kind="kernel", kernel_log=log, **clause)
+    )
+    diff = Diff(of_run(a), of_run(b))
+    text = "\n".join(line for line, _ in to_text(diff))
+    assert "clause io_setup.einval.nr_zero: A count of 0" in text
+    assert text.index("clause io_setup") < text.index("kernel log")
+    assert "RIP: 0010:aio_x\n" in text and "aio_x+0x1" in text
+    for line in ("Modules linked", "RAX", "CS:"):
+        assert line not in text and line in to_json(diff)
+    assert "raw on loop.\n  Clause io\\_setup" in to_markdown(diff)
+
+
 def test_flaky_within_a_run(tmp_path: Path) -> None:
     """An item that did both in its rounds has not regressed."""
     store = Store(tmp_path)
@@ -371,7 +413,7 @@ def test_run_against_baseline(tmp_path: Path) -> None:
     write_baseline(tmp_path, kept(store, "6.1", outcome("a.b"), outcome("a.c")))
     worse = kept(store, "6.6", outcome("a.b", "fail"))
     assert against_baseline(tmp_path, worse) == [
-        "Not as the baseline of 6.1 has it:",
+        "Not as the baseline of 6.1, the nearest older one, has it:",
         "  regression: a.b  pass → fail  raw on loop",
         "",
     ]
@@ -401,7 +443,7 @@ def test_diff_command(suite: Suite) -> None:
     done = suite("diff", *folder, *out)
     assert done.status == 1
     assert "### Regressions (2)" in page.read_text()
-    assert " 'v.fail[libaio-loop]'\n" in page.read_text()
+    assert " 'v.fail[libaio-loop]'`\n" in page.read_text()
     done = suite("diff", *folder, "--format", "json", "baseline:6.99")
     assert json.loads(done.out)["counts"]["regression"] == 2
     suite("run", cases="v.pass v.fail v.pass_too", fake="twice")
@@ -409,6 +451,22 @@ def test_diff_command(suite: Suite) -> None:
     assert (done.status, "6 flaky" in done.out) == (0, True)
     for args in (["5.4"], ["last", "5.4"], ["--format", "xml"], ["-o", "/no/where"]):
         assert suite("diff", *folder, "last", *args).status == 2
+
+
+def test_diff_with_an_older_baseline(suite: Suite) -> None:
+    """Where a release has no baseline, the nearest older one is taken, and named."""
+    suite("run")
+    suite("accept", "--baselines", str(suite.baselines))
+    path = suite.baselines / "x86_64" / "6.99-fake.txt"
+    for release in ("6.9", "6.98", "7.0"):
+        text = path.read_text().replace("6.99-fake", release)
+        (path.parent / f"{release}.txt").write_text(text)
+    path.unlink()
+    done = suite("diff")
+    assert done.status == 0, done.err
+    assert "-  baseline 6.98, the nearest older one  " in done.out
+    said = suite("run").out
+    assert "As the baseline of 6.98, the nearest older one, has it, in 2 items" in said
 
 
 def test_run_says_baseline(suite: Suite) -> None:
