@@ -128,16 +128,16 @@ QEMU_IMG = Victim("qemu-img", "qemu-img", _qemu_img, _same, _disks)
 
 @dataclass(frozen=True)
 class Trial:
-    """A victim under a fault."""
+    """A victim under a fault, or under none."""
 
     victim: Victim
-    fault: str
+    fault: str  # "": as it is, without the library
     legal: bool
     quick: bool = False  # one of the project's own tests
     known: str = ""  # why it does not do what it must
 
     def __str__(self) -> str:
-        return f"{self.victim}-{self.fault}"
+        return f"{self.victim}-{self.fault or 'alone'}"
 
 
 @dataclass
@@ -157,14 +157,17 @@ def attempt(trial: Trial, folder: Path) -> Verdict:
     victim = trial.victim
     victim.prepare(folder)
     table = points()
-    fault = Fault.parse(trial.fault)
     shared = folder / "counts"
-    more = environment([fault], table, PRELOAD, SEED)
+    more = {}
+    if trial.fault:
+        fault = Fault.parse(trial.fault)
+        more = environment([fault], table, PRELOAD, SEED)
+        more["AIOFAULT_COUNTS"] = str(shared)
     limit = KNOWN_LIMIT if trial.known else LIMIT
     begun = time.monotonic()
     process = subprocess.Popen(
         victim.command(folder),
-        env={**os.environ, **more, "AIOFAULT_COUNTS": str(shared)},
+        env={**os.environ, **more},
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -180,7 +183,9 @@ def attempt(trial: Trial, folder: Path) -> Verdict:
         os.killpg(process.pid, signal.SIGKILL)
         text, _ = process.communicate()
         ended = False
-    asked, failed = counts(shared.read_bytes(), table)[fault.name]
+    asked = failed = 0
+    if trial.fault:
+        asked, failed = counts(shared.read_bytes(), table)[fault.name]
     status = process.returncode
     success = ended and status == 0 and not victim.reports(text)
     right = success and victim.verified(folder, text)
@@ -188,9 +193,9 @@ def attempt(trial: Trial, folder: Path) -> Verdict:
         good, what = False, f"did not end in {limit:.0f} s"
     elif status < 0 and status != -signal.SIGABRT:
         good, what = False, f"died of signal {-status}"
-    elif not asked:
+    elif trial.fault and not asked:
         good, what = True, "never came to the point"
-    elif not failed:
+    elif trial.fault and not failed:
         good, what = not trial.legal or right, "nothing failed"
     elif right:
         good, what = True, "finished, data verified"
@@ -248,7 +253,7 @@ _KNOWN = {
     (QEMU_IO, "aio/io_submit=EAGAIN@20%"): _WAITS,
     (QEMU_IMG, "aio/io_submit=EAGAIN@20%"): _WAITS,
 }
-TRIALS = [
+TRIALS = [Trial(victim, "", True, True) for victim in VICTIMS] + [
     Trial(
         victim,
         fault,
@@ -285,7 +290,8 @@ def main(names: Sequence[str]) -> None:
         kind = "legal" if trial.legal else "error"
         click.echo(
             f"{mark:5} {verdict.seconds:5.1f}s {trial.victim.name:11} {kind} "
-            f"{trial.fault:28} {verdict.failed:4} of {verdict.asked:5}  {verdict.what}"
+            f"{trial.fault or '(none)':28} {verdict.failed:4} of {verdict.asked:5}  "
+            f"{verdict.what}"
         )
         if mark == "known":
             click.echo(f"      {trial.known}")

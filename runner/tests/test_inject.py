@@ -12,7 +12,6 @@ from click.testing import CliRunner
 from runner import ROOT
 from runner.faults import points
 from runner.inject import Fault, InjectError, counts, environment, inject
-from runner.victims import TRIALS, Trial, Verdict, attempt
 
 AIOABI = ROOT / "runner" / "aioabi"
 LIMIT = 200
@@ -209,15 +208,3 @@ def test_a_program_that_is_not_there():
     done = CliRunner().invoke(inject, ["--", "/no/such/program"])
     assert done.exit_code == 2
     assert "/no/such/program" in done.output
-
-
-QUICK = [trial for trial in TRIALS if trial.quick]
-
-
-@pytest.mark.parametrize("trial", QUICK, ids=str)
-def test_victims(trial: Trial, tmp_path):
-    """fio and qemu-io, under some faults; `make faults` has them all."""
-    if not shutil.which(trial.victim.tool):
-        pytest.skip(f"{trial.victim.tool} is not installed")
-    verdict: Verdict = attempt(trial, tmp_path)
-    assert verdict.good, verdict
