@@ -21,6 +21,8 @@ from ..store import FORMAT, Store
 FACTS_MAX = 1 << 20
 RECORDS_MAX = 256 << 20
 RUNS_MAX = 1000
+ARCHIVE_MAX = 8 << 30  # unpacked, with what is skipped
+HEADER_MAX = 1 << 16  # a long name, or a table of attributes
 TEXT_MAX = 1000
 LIST_MAX = 200
 RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{5}")
@@ -49,15 +51,33 @@ class Merged:
     refused: str = ""
 
 
+class _Member(tarfile.TarInfo):
+    """A member of an archive that does not make its reader hold a header of any size
+    in memory."""
+
+    HEADERS = (
+        *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+        *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    )
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in self.HEADERS and self.size > HEADER_MAX:
+            raise MergeError(f"a header in it is over {HEADER_MAX} bytes")
+        member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        return member
+
+
 def merge(store: Store, path: Path) -> list[Merged]:
     """Take in the runs in a file: a tar archive of their folders, or the records that
     `aioabi-cases run --format records` printed. MergeError when it is neither."""
     try:
-        if tarfile.is_tarfile(path):
-            with tarfile.open(path) as archive:
-                return list(_archive(store, archive, path.name))
-        with path.open("rb") as file:
-            return [_records(store, file, path.name)]
+        try:
+            archive = tarfile.open(path, tarinfo=_Member)
+        except tarfile.ReadError:
+            with path.open("rb") as file:
+                return [_records(store, file, path.name)]
+        with archive:
+            return list(_archive(store, archive, path.name))
     except (OSError, EOFError, tarfile.TarError) as error:
         raise MergeError(f"{path}: {error}") from error
 
@@ -70,6 +90,8 @@ def _archive(store: Store, archive: tarfile.TarFile, source: str) -> Iterator[Me
             found.setdefault(name.parent, {})[name.name] = member
         if len(found) > RUNS_MAX:
             raise MergeError(f"{source}: more than {RUNS_MAX} runs")
+        if member.offset_data + member.size > ARCHIVE_MAX:
+            raise MergeError(f"{source}: over {ARCHIVE_MAX} bytes unpacked")
     if not found:
         raise MergeError(f"{source}: no run is in it")
     for folder, members in found.items():

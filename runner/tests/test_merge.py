@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs of other machines, which nobody trusts."""
+import gzip
 import io
 import json
 import tarfile
@@ -136,6 +137,19 @@ def test_no_runs_at_all(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(MergeError):
         merge(Store(tmp_path / "here"), path)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, b"0"])
+def test_sizes_are_not_believed(tmp_path: Path, kind: bytes) -> None:
+    """Neither a header nor a member that says it is huge is read, or skipped."""
+    huge = tarfile.TarInfo("huge")
+    huge.size, huge.type = 1 << 40, kind
+    path = archive(tmp_path / "x.tar", members({}, outcome("a.b")))
+    for before in (b"", gzip.decompress(path.read_bytes()).rstrip(b"\0")):
+        before += bytes(-len(before) % 512)
+        path.write_bytes(before + huge.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
+        with pytest.raises(MergeError, match="over|bytes"):
+            merge(Store(tmp_path / "here"), path)
 
 
 def test_links_and_others_are_left(tmp_path: Path) -> None:
