@@ -67,7 +67,7 @@ class Change:
     @property
     def quiet(self) -> bool:
         """Whether its name is all there is to say."""
-        return self.what in ("new", "vanished") and self.rank == 0
+        return self.what in ("new", "vanished") and self.arrow in ("pass", "skip")
 
     @property
     def clause(self) -> str:
@@ -330,8 +330,7 @@ def to_text(diff: Diff) -> list[tuple[str, str]]:
             continue
         lines += [("", ""), (f"{title} ({diff.counts[what]})", "bold")]
         quiet, loud = _split(groups)
-        if quiet:
-            lines.append((f"  pass: {quiet}", ""))
+        lines += [(f"  {word}: {names}", "") for word, names in quiet.items()]
         for group in loud:
             text = f"  {group.first.key.id}  {group.first.arrow}"
             lines.append((text, colours.get(what, "")))
@@ -352,10 +351,15 @@ def to_text(diff: Diff) -> list[tuple[str, str]]:
     return [*lines, ("", ""), (diff.total(), "bold")]
 
 
-def _split(groups: Sequence[Group]) -> tuple[str, list[Group]]:
-    """The names of those groups of which there is no more to say, and the others."""
-    names = [group.first.key.id for group in groups if group.first.quiet]
-    return _list(names), [group for group in groups if not group.first.quiet]
+def _split(groups: Sequence[Group]) -> tuple[dict[str, str], list[Group]]:
+    """The names of those groups of which there is no more to say, by their outcome,
+    and the others."""
+    names: dict[str, list[str]] = {}
+    for group in groups:
+        if group.first.quiet:
+            names.setdefault(group.first.arrow, []).append(group.first.key.id)
+    loud = [group for group in groups if not group.first.quiet]
+    return {word: _list(found) for word, found in sorted(names.items())}, loud
 
 
 def _list(names: Sequence[str]) -> str:
@@ -390,8 +394,7 @@ def to_markdown(diff: Diff) -> str:
             continue
         out += ["", f"### {title} ({diff.counts[what]})", ""]
         quiet, loud = _split(groups)
-        if quiet:
-            out.append(f"- pass: {_md(quiet)}")
+        out += [f"- {word}: {_md(names)}" for word, names in quiet.items()]
         for group in loud[:ENTRIES]:
             out += _md_group(diff, what, group, full)
         if len(loud) > ENTRIES:
