@@ -458,3 +458,65 @@ CASE(ring, migrate_complete_nodes, "the same, from node to node",
 	for (i = 0; i < NODE_RINGS; i++)
 		EXPECT_OK(aio->destroy(mover.ctx[i]));
 }
+
+/* --- while events are written --- */
+
+#define BATCH	      64   /* events that are written without a pause */
+#define WRITTEN_MOVES 1000 /* of the page they are written to */
+
+struct writer {
+	aio_handle ctx;
+	atomic_bool done;
+};
+
+/*
+ * As many events as can be in the time, since the page is copied in a moment.
+ * The program reaps for itself: the ring's lock is free for whoever moves it.
+ * An event that is lost leaves what was there one time round before, which is
+ * never of the same request.
+ */
+static void *write_on(void *arg)
+{
+	struct io_event *events = GUARDED_ARRAY(struct io_event, BATCH);
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, BATCH);
+	struct writer *writer = arg;
+	int null = keep(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	struct iocb *list[BATCH];
+	unsigned int i;
+
+	REQUIRE(ring_of(writer->ctx)->nr % BATCH);
+	for (i = 0; i < BATCH; i++)
+		list[i] = prep_write(&iocbs[i], null, "x", 1, 0);
+	pin_to_cpu(1);
+	while (!atomic_load(&writer->done)) {
+		STAGE_EQ(BATCH, aio->submit(writer->ctx, BATCH, list));
+		ASSERT_EQ(BATCH, ring_reap(writer->ctx, events, BATCH));
+		for (i = 0; i < BATCH; i++)
+			ASSERT_EQ((uintptr_t)list[i], events[i].obj);
+	}
+	return NULL;
+}
+
+CASE(ring, migrate_written,
+     "an event that is written while its page is moved is there afterwards",
+     .clause = "race.migrate_complete", .needs = "nodes2 cpus2",
+     .time_limit = 60)
+{
+	struct writer writer = { .ctx = new_context(1) };
+	struct thread *thread = thread_run(write_on, &writer);
+	void *pages[] = { (void *)writer.ctx };
+	unsigned int moves = 0, nr_moves = rounds(WRITTEN_MOVES);
+	int node, status;
+
+	pin_to_cpu(0);
+	while (moves < nr_moves) {
+		node = (int)moves % 2;
+		status = -1;
+		frame_of(writer.ctx);
+		syscall(SYS_move_pages, 0, 1ul, pages, &node, &status, 0);
+		moves += status == node;
+	}
+	atomic_store(&writer.done, true);
+	thread_join(thread);
+	EXPECT_EQ(nr_moves, moves);
+}
