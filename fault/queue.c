@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The calls of libaio as the program is linked with: all that name them come
- * here first (ld --wrap), those of libaio's own io_queue_*() functions, too.
+ * here first (ld --wrap), those of libaio's own io_queue_*() functions, too,
+ * and then are made as cases make theirs: traced, and by way of the points.
  */
 #include "queue.h"
 
 #include <libaio.h>
 
-#include "control.h"
+#include "interpose.h"
 
 static bool wanted;
-static __thread bool inside; /* what a point calls is the kernel */
+static __thread bool inside; /* what the points call is the library */
 
 int __real_io_setup(int maxevents, io_context_t *ctxp);
 int __real_io_destroy(io_context_t ctx);
@@ -38,7 +39,7 @@ static int handle(const struct aio_args *args)
 	long result;
 
 	inside = true;
-	result = fault_handler(args);
+	result = aio_make(aio, args);
 	inside = false;
 	return (int)result;
 }
