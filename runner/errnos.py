@@ -20,9 +20,10 @@ _OTHERS = re.compile(
     r"\bwins? over .*|\bnot -E[A-Z0-9]+|\bnever meet -E[A-Z0-9]+"
     r"|\b(?:although \S+|where the system call) says -E[A-Z0-9]+"
 )
-# What no call that a case makes can show.
+# What a case cannot make sure of, or cannot see.
 _OUT_OF_SIGHT = {
-    ("io_setup.eintr", "EINTR"): "only a call that a fatal signal ends gives it",
+    ("io_setup.eintr", "EINTR"): "truly, only a call that a fatal signal ends gives it",
+    ("io_submit.rw_flags.nowait_file_buffered", "EAGAIN"): "the file system's choice",
     ("io_destroy.exec.gone", "EINVAL"): "met by the program that exec(2) put in place",
 }
 

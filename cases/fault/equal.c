@@ -230,7 +230,7 @@ CASE(fault, equal_destroy_einval,
 
 CASE(fault, equal_destroy_enosys,
      "injected ENOSYS of io_destroy() is like a filter's",
-     .clause = "io_setup.enosys.filter", .fault = "aio/io_destroy",
+     .clause = "io_destroy.enosys", .fault = "aio/io_destroy",
      .needs = "seccomp")
 {
 	call = destroy_it;
@@ -466,8 +466,7 @@ CASE(fault, equal_cancel_efault,
 
 CASE(fault, equal_cancel_enosys,
      "injected ENOSYS of io_cancel() is like a filter's",
-     .clause = "io_setup.enosys.filter", .fault = "aio/io_cancel",
-     .needs = "seccomp")
+     .clause = "io_cancel.enosys", .fault = "aio/io_cancel", .needs = "seccomp")
 {
 	call = cancel_first;
 	equal_call("aio/io_cancel", "seccomp/errno", ENOSYS, ENOSYS);

@@ -20,6 +20,7 @@
 
 SWEEP(setup_eagain, "aio/io_setup", EAGAIN, "io_setup.eagain.sum_undone")
 SWEEP(setup_enomem, "aio/io_setup", ENOMEM, "io_setup.enomem.undone")
+SWEEP(setup_eintr, "aio/io_setup", EINTR, "io_setup.eintr")
 SWEEP(destroy_einval, "aio/io_destroy", EINVAL, "io_destroy.success")
 SWEEP(submit_eagain, "aio/io_submit", EAGAIN, "io_submit.eagain.nothing_lost")
 SWEEP(submit_einval, "aio/io_submit", EINVAL, "ops.order.once")
