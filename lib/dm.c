@@ -20,7 +20,7 @@ struct request {
 			char parameters[200];
 		};
 		struct {
-			struct dm_target_msg message;
+			uint64_t sector; /* as dm_target_msg has it */
 			char text[200];
 		};
 		char reply[ROOM];
