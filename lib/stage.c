@@ -2,10 +2,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 #include "case.h"
 #include "journal.h"
 #include "run_case.h"
+#include "tasks.h"
 
 /* --- contexts --- */
 
@@ -430,6 +433,37 @@ void sysctl_set(const char *name, long value)
 	written = fprintf(f, "%ld\n", value) > 0;
 	written = !fclose(f) && written;
 	REQUIRE(written);
+}
+
+void at_death(void (*fn)(int fd), int fd)
+{
+	pid_t case_pid = getpid(), pid;
+	sigset_t death;
+	int ready[2];
+	char byte;
+
+	REQUIRE(!pipe2(ready, O_CLOEXEC));
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (!pid) {
+		/* who kills the case's session leaves this one alone */
+		setsid();
+		prctl(PR_SET_NAME, GUARD_NAME);
+		sigemptyset(&death);
+		sigaddset(&death, SIGTERM);
+		sigprocmask(SIG_BLOCK, &death, NULL);
+		/* at the end of the thread, though others be stuck for ever */
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		close(ready[0]);
+		close(ready[1]);
+		if (getppid() == case_pid)
+			sigwaitinfo(&death, NULL);
+		fn(fd);
+		_exit(0);
+	}
+	close(ready[1]);
+	REQUIRE(!read(ready[0], &byte, 1));
+	close(ready[0]);
 }
 
 /* --- rounds --- */

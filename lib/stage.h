@@ -161,6 +161,11 @@ long file_number(const char *path);
 
 /* at_end() - run fn(arg) when the case ends by itself; last come, first run. */
 void at_end(void (*fn)(void *arg), void *arg);
+/*
+ * at_death() - run fn(fd) when this thread, the case's first, is gone, however
+ * it went: in a process of its own, which has the descriptors of now.
+ */
+void at_death(void (*fn)(int fd), int fd);
 
 #include "trap.h"
 #include "waiter.h"

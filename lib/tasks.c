@@ -14,6 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define GUARD_MS 5000 /* for what it does; more than it takes */
+#define DYING_MS 100  /* one in D state is not waited for */
+
 static ssize_t read_file(char *buf, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 static ssize_t read_file(char *buf, size_t size, const char *format, ...)
@@ -193,12 +196,29 @@ static bool is_one_of(pid_t pid, const pid_t *pids, unsigned int n)
 	return false;
 }
 
+static bool is_guard(pid_t pid)
+{
+	char name[32];
+
+	read_file(name, sizeof(name), "/proc/%d/comm", pid);
+	return !strcmp(name, GUARD_NAME "\n");
+}
+
+static bool reaped_within(pid_t pid, unsigned int ms)
+{
+	for (; ms; ms--) {
+		if (waitpid(pid, NULL, WNOHANG))
+			return true;
+		poll(NULL, 0, 1);
+	}
+	return false;
+}
+
 /* Kill and reap the orphans there are now; gives how many were reaped. */
 static unsigned int mop_once(const pid_t *others, unsigned int n)
 {
 	char children[4096], *at = children, *end;
 	unsigned int reaped = 0;
-	int tries;
 	pid_t pid;
 
 	read_file(children, sizeof(children), "/proc/self/task/%d/children",
@@ -207,15 +227,12 @@ static unsigned int mop_once(const pid_t *others, unsigned int n)
 		at = end;
 		if (is_one_of(pid, others, n))
 			continue;
-		kill(pid, SIGKILL);
-		/* one in D state is not waited for */
-		for (tries = 0; tries < 100; tries++) {
-			if (waitpid(pid, NULL, WNOHANG)) {
-				reaped++;
-				break;
-			}
-			poll(NULL, 0, 1);
+		if (is_guard(pid) && reaped_within(pid, GUARD_MS)) {
+			reaped++;
+			continue;
 		}
+		kill(pid, SIGKILL);
+		reaped += reaped_within(pid, DYING_MS);
 	}
 	return reaped;
 }

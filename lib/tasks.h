@@ -16,9 +16,13 @@
  */
 void tasks_describe(pid_t session, char *buf, size_t size);
 
+/* The name of one that ends by itself when its case is dead: at_death(). */
+#define GUARD_NAME "aioabi-guard"
+
 /*
  * tasks_mop_up() - kill the children of this process, a subreaper, other than
- * these: what a dead case has left behind, and what that leaves in turn.
+ * these: what a dead case has left behind, and what that leaves in turn. Guards
+ * have some seconds for what they have to do.
  */
 void tasks_mop_up(const pid_t *others, unsigned int n);
 

@@ -337,29 +337,10 @@ CASE(ops, limit_swapfile, "a write to what is swapped to ends with ETXTBSY",
 
 /* --- frozen file systems --- */
 
-/*
- * Thaws when this process is gone, however it went: until then nobody gets a
- * file system back that is frozen, nor a process that waits for it.
- */
-static void guard_against_frost(int dir)
+/* Until then nobody gets the file system back, nor a process that waits. */
+static void thaw(int dir)
 {
-	int ends[2];
-	pid_t pid;
-	char byte;
-
-	REQUIRE(!pipe2(ends, O_CLOEXEC));
-	pid = fork();
-	REQUIRE(pid >= 0);
-	if (!pid) {
-		setsid();
-		close(ends[1]);
-		while (read(ends[0], &byte, 1) < 0)
-			;
-		ioctl(dir, FITHAW, 0);
-		_exit(0);
-	}
-	close(ends[0]);
-	keep(ends[1]);
+	ioctl(dir, FITHAW, 0);
 }
 
 CASE(ops, freeze_after_writes,
@@ -377,7 +358,7 @@ CASE(ops, freeze_after_writes,
 	unsigned char *buf = filled_buffer(LEN);
 	int round, i;
 
-	guard_against_frost(root);
+	at_death(thaw, root);
 	for (round = 0; round < 2; round++) {
 		for (i = 0; i < WRITES; i++) {
 			prep_write(iocb, fd, buf, LEN, i * LEN);
@@ -425,7 +406,7 @@ CASE(ops, freeze_blocks_writes,
 	struct thread *thread;
 	int fd;
 
-	guard_against_frost(root);
+	at_death(thaw, root);
 	fd = keep(
 		open(file_in(dir, "file"), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
 	frozen.iocb = prep_write(iocb, fd, buf, LEN, 0);
@@ -448,7 +429,7 @@ CASE(ops, freeze_lets_read, "reads of a frozen file system do not wait",
 	unsigned char *buf = filled_buffer(LEN);
 	int fd;
 
-	guard_against_frost(root);
+	at_death(thaw, root);
 	fd = keep(open(file_in(dir, "file"),
 		       O_CREAT | O_RDWR | O_NOATIME | O_CLOEXEC, 0600));
 	REQUIRE(write(fd, buf, LEN) == LEN);

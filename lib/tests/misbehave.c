@@ -304,6 +304,24 @@ CASE(harness, kernel_warns_of_no_work,
 	EXPECT_EQ(1, 1);
 }
 
+/* The file by which it shows that its guard was there is not its own. */
+static void leave_word(int fd)
+{
+	if (write(fd, "gone", 4) != 4)
+		_exit(1);
+}
+
+CASE(harness, guarded_and_killed, "what is to be done at its death is done",
+     .time_limit = 1)
+{
+	const char *path = getenv("AIOABI_WORD");
+
+	REQUIRE(path);
+	at_death(leave_word, open(path, O_WRONLY | O_CLOEXEC));
+	for (;;)
+		pause();
+}
+
 CASE(harness, changes_sysctl, "a setting changed, and put back", .serial = true,
      .needs = "root")
 {

@@ -123,6 +123,14 @@ def test_nothing_left_running() -> None:
     assert found.stdout == b""
 
 
+def test_what_is_to_be_done_at_death_is_done(tmp_path: Path) -> None:
+    word = tmp_path / "word"
+    word.touch()
+    record = outcome("guarded_and_killed", env={"AIOABI_WORD": str(word)})
+    assert record["kind"] == "hang"
+    assert word.read_text() == "gone"
+
+
 @needs_root
 def test_kernel_log_is_laid_to_its_causer() -> None:
     found = outcomes(run("*kernel_warns*", "--jobs", "1", status=1))
