@@ -3,7 +3,9 @@
  * Processes that end while their threads are in the calls and their requests
  * are completing: the last one out has to find everything still in order.
  */
+#include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -251,4 +253,58 @@ CASE(race, fork_destroy,
 		side_wait(side);
 	}
 	side_end(side);
+}
+
+/* --- faults against the end of the ring --- */
+
+#define FAULTERS     4
+#define FAULT_ROUNDS 60
+
+/*
+ * Has the page of its copy mapped anew, over and over, until there is none.
+ * Who tears the ring down comes in between wherever it likes, for this one is
+ * pushed aside by everybody.
+ */
+static void fault_on(aio_handle ctx, unsigned int cpu)
+{
+	struct sched_param param = { 0 };
+
+	pin_to_cpu(cpu);
+	REQUIRE(!sched_setscheduler(0, SCHED_IDLE, &param));
+	signal(SIGSEGV, SIG_DFL);
+	signal(SIGBUS, SIG_DFL);
+	for (;;) {
+		madvise((void *)ctx, PAGE_SIZE, MADV_DONTNEED);
+		/* a write: pages that are there are mapped for reading at once
+		 */
+		((volatile struct aio_ring *)ring_of(ctx))->head = 0;
+	}
+}
+
+CASE(race, fork_faults,
+     "children that fault in a ring while it goes get SIGBUS, and crash nothing",
+     .clause = "race.fork_destroy", .needs = "cpus2", .flavours = RAW)
+{
+	unsigned int nr = cpus_usable(), round, i;
+	pid_t pids[FAULTERS];
+	aio_handle ctx;
+	int status;
+
+	if (nr > FAULTERS)
+		nr = FAULTERS;
+	for (round = 0; round < rounds(FAULT_ROUNDS); round++) {
+		ROUND("round %u", round);
+		ctx = new_context(1);
+		for (i = 0; i < nr; i++) {
+			pids[i] = child_fork();
+			if (!pids[i])
+				fault_on(ctx, i);
+		}
+		EXPECT_OK(aio->destroy(ctx));
+		for (i = 0; i < nr; i++) {
+			status = child_wait(pids[i]);
+			EXPECT_TRUE(WTERMSIG(status) == SIGSEGV ||
+				    WTERMSIG(status) == SIGBUS);
+		}
+	}
 }
