@@ -81,7 +81,9 @@ static void judge(const char *name)
 {
 	if (!disarm(name))
 		report_ending(ENDING_BROKEN,
-			      "the fault %s was armed and did not fire", name);
+			      "the fault %s was armed and did not fire "
+			      "(asked %u times)",
+			      name, fault_hits(name));
 }
 
 void fault_off(const char *point)

@@ -852,6 +852,8 @@ static void see_not_yet(struct look *look, enum way way)
 	if (way == INJECTED)
 		fault_on("aio/event/late", LONG);
 	slow = slow_writes(way, 1, told);
+	if (way == INJECTED)
+		fault_wait("aio/event/late");
 	look->result =
 		aio->getevents(slow.ctx, 1, EVENTS, look->events, &moment);
 	if (way == INJECTED)
