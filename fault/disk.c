@@ -95,6 +95,11 @@ NEED(dm_flakey, "the device-mapper, with its target flakey, as root")
 	return no_target("flakey");
 }
 
+NEED(dm_delay, "the device-mapper, with its target delay, as root")
+{
+	return no_target("delay");
+}
+
 NEED(dm_dust, "the device-mapper, with its target dust, as root")
 {
 	return no_target("dust");

@@ -10,15 +10,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define ROOM 16384
+#define ROOM	 16384
+#define PART_MAX 512 /* a target and its parameters; of ROOM, some dozens */
 
 struct request {
 	struct dm_ioctl dm;
 	union {
-		struct {
-			struct dm_target_spec target;
-			char parameters[200];
-		};
 		struct {
 			uint64_t sector; /* as dm_target_msg has it */
 			char text[200];
@@ -66,23 +63,41 @@ bool dm_create(const char *name, char *path, size_t size)
 	return true;
 }
 
-bool dm_set(const char *name, uint64_t sectors, const char *type,
-	    const char *parameters)
+bool dm_set_parts(const char *name, const struct dm_part *parts, unsigned int n)
 {
 	struct request request;
+	struct dm_target_spec *target;
+	uint64_t begins_at = 0;
+	size_t used = 0;
+	unsigned int i;
 
 	begin(&request, name);
-	request.dm.target_count = 1;
-	request.target.length = sectors;
-	snprintf(request.target.target_type, sizeof(request.target.target_type),
-		 "%s", type);
-	snprintf(request.parameters, sizeof(request.parameters), "%s",
-		 parameters);
+	request.dm.target_count = n;
+	for (i = 0; i < n; i++) {
+		target = (void *)(request.reply + used);
+		target->sector_start = begins_at;
+		target->length = parts[i].sectors;
+		target->next = PART_MAX;
+		snprintf(target->target_type, sizeof(target->target_type), "%s",
+			 parts[i].type);
+		snprintf((char *)(target + 1), PART_MAX - sizeof(*target), "%s",
+			 parts[i].parameters);
+		begins_at += parts[i].sectors;
+		used += PART_MAX;
+	}
 	if (!ask(DM_TABLE_LOAD, &request))
 		return false;
 	/* without DM_SUSPEND_FLAG it resumes, with the new table */
 	begin(&request, name);
 	return ask(DM_DEV_SUSPEND, &request);
+}
+
+bool dm_set(const char *name, uint64_t sectors, const char *type,
+	    const char *parameters)
+{
+	const struct dm_part part = { sectors, type, parameters };
+
+	return dm_set_parts(name, &part, 1);
 }
 
 bool dm_message(const char *name, const char *text)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The device-mapper: devices of one target each, by its ioctls. Of what fails,
- * errno says why.
+ * The device-mapper: devices of one target or several, by its ioctls. Of what
+ * fails, errno says why.
  */
 #ifndef AIOABI_DM_H
 #define AIOABI_DM_H
@@ -22,6 +22,16 @@ bool dm_create(const char *name, char *path, size_t size);
  */
 bool dm_set(const char *name, uint64_t sectors, const char *type,
 	    const char *parameters);
+
+/* So many sectors of a device, and what they are. */
+struct dm_part {
+	uint64_t sectors;
+	const char *type, *parameters;
+};
+
+/* dm_set_parts() - the same, of one part after the other. */
+bool dm_set_parts(const char *name, const struct dm_part *parts,
+		  unsigned int n);
 
 /* dm_message() - to its target. */
 bool dm_message(const char *name, const char *text);

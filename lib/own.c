@@ -338,6 +338,11 @@ static void make_filesystem(const struct maker *maker, const char *device)
 			   (unsigned int)status);
 }
 
+void own_mkfs(const char *type, const char *device)
+{
+	make_filesystem(maker_of(type), device);
+}
+
 const char *own_filesystem(const char *type)
 {
 	const struct maker *maker = maker_of(type);

@@ -48,6 +48,12 @@ const char *own_tmpfs(const char *options);
  * mounted likewise. .needs = "mkfs_ext4", "mkfs_xfs", "mkfs_btrfs".
  */
 const char *own_filesystem(const char *type);
+/*
+ * own_mkfs() - make one on a device of the case's own, OWN_MKFS_SIZE bytes or
+ * more; own_mount() mounts it. .needs as above.
+ */
+void own_mkfs(const char *type, const char *device);
+#define OWN_MKFS_SIZE (16 * 1024 * 1024) /* for ext4 */
 
 /*
  * own_mount() - any other one, by mount(2), on a directory made for it.

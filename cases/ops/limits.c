@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <sys/fanotify.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "case.h"
+#include "dm.h"
 #include "needs.h"
 #include "own.h"
 
@@ -417,6 +419,84 @@ CASE(ops, freeze_blocks_writes,
 	REQUIRE(!ioctl(root, FITHAW, 0));
 	EXPECT_EQ(1, (long)thread_join(thread));
 	EXPECT_COMPLETES(frozen.ctx, iocb, LEN);
+}
+
+/* --- a write that is still in flight --- */
+
+#define SECTOR	 512
+#define DELAY_MS 500
+#define EARLY_MS 100 /* at most: the device counts in ticks */
+
+/* Where on its device the first LEN bytes of a file are, in sectors. */
+static uint64_t sector_of(int fd)
+{
+	struct {
+		struct fiemap map;
+		struct fiemap_extent extent;
+	} where = { .map = { .fm_length = LEN, .fm_extent_count = 1 } };
+
+	REQUIRE(!ioctl(fd, FS_IOC_FIEMAP, &where));
+	REQUIRE(where.map.fm_mapped_extents == 1);
+	REQUIRE(where.extent.fe_length >= LEN);
+	return where.extent.fe_physical / SECTOR;
+}
+
+/* An ext4 on a device of which the part that a file lies in is slow. */
+static int open_slow_file(const char **dir)
+{
+	const char *disk = own_loop(OWN_MKFS_SIZE, SECTOR);
+	const uint64_t size = OWN_MKFS_SIZE / SECTOR;
+	char name[32], path[32], start[100], slow[200], rest[100];
+	struct dm_part parts[3];
+	uint64_t sector;
+	int fd;
+
+	own_mkfs("ext4", disk);
+	snprintf(name, sizeof(name), "aioabi-%d", getpid());
+	snprintf(start, sizeof(start), "%s 0", disk);
+	REQUIRE(dm_create(name, path, sizeof(path)));
+	REQUIRE(dm_set(name, size, "linear", start));
+	WAIT_FOR(!access(path, F_OK));
+	*dir = own_mount("ext4", path, NULL);
+	REQUIRE(dm_remove_unused(name));
+	fd = keep(open(file_in(*dir, "file"),
+		       O_CREAT | O_RDWR | O_DIRECT | O_CLOEXEC, 0600));
+	REQUIRE(pwrite(fd, filled_buffer(LEN), LEN, 0) == LEN);
+	REQUIRE(!fsync(fd));
+	sector = sector_of(fd);
+	/* of reads, of writes, and of flushes, which a freeze asks for, too */
+	snprintf(slow, sizeof(slow), "%s %llu 0 %s %llu %d %s %llu 0", disk,
+		 (unsigned long long)sector, disk, (unsigned long long)sector,
+		 DELAY_MS, disk, (unsigned long long)sector);
+	snprintf(rest, sizeof(rest), "%s %llu", disk,
+		 (unsigned long long)(sector + LEN / SECTOR));
+	parts[0] = (struct dm_part){ sector, "linear", start };
+	parts[1] = (struct dm_part){ LEN / SECTOR, "delay", slow };
+	parts[2] = (struct dm_part){ size - sector - LEN / SECTOR, "linear",
+				     rest };
+	REQUIRE(dm_set_parts(name, parts, 3));
+	return fd;
+}
+
+CASE(ops, freeze_waits_for_write,
+     "a file system is frozen when the writes in flight have ended",
+     .clause = "ops.pwrite.freeze", .needs = "mkfs_ext4 dm_delay",
+     .fixed_by = "70fe2f48152e")
+{
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(1);
+	int64_t begun;
+	const char *dir;
+	int fd = open_slow_file(&dir), root;
+
+	root = keep(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	at_death(thaw, root);
+	begun = now_ns();
+	stage_submit(ctx, prep_write(iocb, fd, filled_buffer(LEN), LEN, 0));
+	EXPECT_EQ(0, ioctl(root, FIFREEZE, 0));
+	EXPECT_GE((DELAY_MS - EARLY_MS) * 1000000ll, now_ns() - begun);
+	REQUIRE(!ioctl(root, FITHAW, 0));
+	EXPECT_COMPLETES(ctx, iocb, LEN);
 }
 
 CASE(ops, freeze_lets_read, "reads of a frozen file system do not wait",
