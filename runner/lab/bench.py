@@ -62,10 +62,13 @@ class Bench:
         self.catalogue: Catalogue = read_catalogue(Options(options).program)
         self._patience = patience(self.catalogue.cases)
         self._stopped = threading.Event()
+        self._running: set[GuestExecutor] = set()
 
     def stop(self) -> None:
-        """End what is on trial, in other threads, at its next outcome: Stopped."""
+        """End what is on trial in other threads: there it raises Stopped."""
         self._stopped.set()
+        for executor in tuple(self._running):
+            executor.stop()
 
     @property
     def cases(self) -> dict[str, Case]:
@@ -107,6 +110,7 @@ class Bench:
     def _trial(self, kernel: Path, keys: Sequence[Key]) -> Trial:
         begun = time.monotonic()
         executor = self._executor(kernel)
+        self._running.add(executor)
         try:
             try:
                 executor.start()
@@ -147,6 +151,7 @@ class Bench:
                 ran=ran,
             )
         finally:
+            self._running.discard(executor)
             executor.abandon()
 
     def _executor(self, kernel: Path, repeat: int = 1) -> GuestExecutor:
