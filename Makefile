@@ -197,8 +197,8 @@ lab: deps-lab build ## break kernels: coverage, old bugs, mutants (ARGS="--sampl
 	$(AIOABI) mutants $(ARGS) || status=$$?; \
 	exit $$status
 
-bench: deps-run build $(HARNESS) ## what the harness costs
-	@$(PYTHON) -m runner.bench
+bench: deps-run build $(HARNESS) ## what the harness costs, or a guest of KERNEL=
+	@$(PYTHON) -m runner.bench $(KERNEL)
 
 new: ## write a new case from a template: make new CASE=io_setup.what_it_proves
 	@$(PYTHON) -m runner.new "$(CASE)"

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/reboot.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -712,6 +713,8 @@ int main(int argc, char **argv)
 	/* in a guest, where it is every program */
 	if (!strcmp(program_invocation_short_name, "modprobe"))
 		return modprobe(argc, argv);
+	if (getpid() == 1 && !strcmp(program_invocation_short_name, "poweroff"))
+		return reboot(RB_POWER_OFF);
 	if (!strncmp(program_invocation_short_name, "mkfs.", 5))
 		return mkfs(program_invocation_short_name + 5, argc, argv);
 	compat32_find();

@@ -85,6 +85,7 @@ def build(
     cpio.device("dev/null", 1, 3)
     cpio.file("init", program, 0o755)
     cpio.link("sbin/modprobe", "../init")
+    cpio.link("sbin/poweroff", "../init")
     for path in sorted(modules.iterdir()) if modules else ():
         cpio.file(f"modules/{path.name}", path.read_bytes())
     cpio.file("guest.conf", "".join(f"{line}\n" for line in configuration).encode())
