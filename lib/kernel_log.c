@@ -148,6 +148,21 @@ static void task_of(char *task, size_t size)
 		 comm ? comm + 6 : "");
 }
 
+/* A line of a trace with "? " is what a call before has left on the stack. */
+static bool runs_through_aio(void)
+{
+	char line[300];
+	const char *at;
+
+	for (at = text; *at; at += strcspn(at, "\n") + 1) {
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(at, "\n"),
+			 at);
+		if (!strstr(line, " ? ") && HAS_ANY(line, aio_symbols))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Two CPUs that speak at once are mixed line by line, so no more is asked of
  * the order than of a report that has anything of AIO in it.
@@ -156,7 +171,7 @@ static bool is_elsewhere(void)
 {
 	unsigned int i;
 
-	if (HAS_ANY(text, aio_symbols))
+	if (runs_through_aio())
 		return false;
 	for (i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
 		if (strstr(text, elsewhere[i].where) &&
