@@ -10,6 +10,7 @@
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/fanotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -430,15 +431,19 @@ CASE(ops, freeze_blocks_writes,
 /* Where on its device the first LEN bytes of a file are, in sectors. */
 static uint64_t sector_of(int fd)
 {
-	struct {
-		struct fiemap map;
-		struct fiemap_extent extent;
-	} where = { .map = { .fm_length = LEN, .fm_extent_count = 1 } };
+	struct fiemap *map =
+		calloc(1, sizeof(*map) + sizeof(struct fiemap_extent));
+	uint64_t sector;
 
-	REQUIRE(!ioctl(fd, FS_IOC_FIEMAP, &where));
-	REQUIRE(where.map.fm_mapped_extents == 1);
-	REQUIRE(where.extent.fe_length >= LEN);
-	return where.extent.fe_physical / SECTOR;
+	REQUIRE(map);
+	map->fm_length = LEN;
+	map->fm_extent_count = 1;
+	REQUIRE(!ioctl(fd, FS_IOC_FIEMAP, map));
+	REQUIRE(map->fm_mapped_extents == 1);
+	REQUIRE(map->fm_extents[0].fe_length >= LEN);
+	sector = map->fm_extents[0].fe_physical / SECTOR;
+	free(map);
+	return sector;
 }
 
 /* An ext4 on a device of which the part that a file lies in is slow. */
