@@ -466,8 +466,9 @@ def test_real_process_that_nothing_ends(tmp_path):
 
 
 @real
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, 0])
 def test_real_machine_that_is_killed_or_stopped(monkeypatch, number):
+    """By a signal; 0: its processors are, by the monitor."""
     monkeypatch.setattr(guest, "SILENCE", 5.0)
     monkeypatch.setattr(guest, "SILENCE_BOOTS", 0.5)
     options = {"kernel": some_kernel(), "program": str(HARNESS), "devices": "virtio"}
@@ -485,13 +486,22 @@ def test_real_machine_that_is_killed_or_stopped(monkeypatch, number):
             if running and "lethal.passes" in str(outcomes(records)) and not struck:
                 assert executor.machine
                 struck.append(executor.machine.process_id)
-                os.kill(struck[0], number)
+                if number:
+                    os.kill(struck[0], number)
+                else:
+                    assert executor.machine._monitor
+                    executor.machine._monitor.send(b'{"execute": "stop"}\n')
     finally:
         executor.close()
     found = {r["id"]: r for r in records if r["type"] == "outcome"}
+    assert not Path(f"/proc/{struck[0]}").exists()
+    assert found["lethal.passes"]["outcome"] == "pass"
+    if not number:
+        # Somebody did that on the host: it says nothing of the kernel.
+        assert found["lethal.long"]["outcome"] == "broken"
+        assert "the machine was stopped" in found["lethal.long"]["reason"]
+        return
     wanted = "crash" if number == signal.SIGKILL else "hang"
     assert found["lethal.long"]["kind"] == wanted
     if number == signal.SIGKILL:
         assert found["lethal.long"]["reason"] == "QEMU was killed by SIGKILL"
-    assert found["lethal.passes"]["outcome"] == "pass"
-    assert not Path(f"/proc/{struck[0]}").exists()
