@@ -193,13 +193,16 @@ static const struct {
 
 int trace_format(const struct call_record *record, char *buf, size_t size)
 {
-	const char *format = call_formats[record->call].args;
+	/* a case that a broken kernel writes into has this memory, too */
+	unsigned int call = *(volatile const unsigned char *)&record->call, i;
+	const char *format;
 	char value[64];
 	size_t len;
-	unsigned int i;
 
-	len = (size_t)snprintf(buf, size, "%s(",
-			       call_formats[record->call].name);
+	if (call >= CALL_COUNT)
+		return snprintf(buf, size, "a record that was overwritten");
+	format = call_formats[call].args;
+	len = (size_t)snprintf(buf, size, "%s(", call_formats[call].name);
 	for (i = 0; format[i] && len < size; i++) {
 		const char *comma = i ? ", " : "";
 		unsigned long arg = (unsigned long)record->args[i];
