@@ -71,14 +71,12 @@ static const char *const kernel_tasks[] = {
 };
 
 /*
- * What other parts of some kernels get wrong whatever the case does: where the
- * report is made, and by whose fault. FunctionFS waits, when it is unmounted,
- * for a work that it may never have set up (6.19 and 7.0).
+ * What other parts of some kernels warn of whatever the case does, by the
+ * function in the headline. FunctionFS waits, when it is unmounted, for a work
+ * that it may never have set up (6.19 and 7.0); AIO waits for none anywhere.
  */
-static const struct {
-	const char *where, *fault;
-} elsewhere[] = {
-	{ "__flush_work+", "ffs_fs_kill_sb+" },
+static const char *const elsewhere[] = {
+	" at __flush_work+",
 };
 
 static int fd = -1;
@@ -148,36 +146,27 @@ static void task_of(char *task, size_t size)
 		 comm ? comm + 6 : "");
 }
 
-/* A line of a trace with "? " is what a call before has left on the stack. */
-static bool runs_through_aio(void)
+/*
+ * Two CPUs that speak at once are mixed line by line, and the end of the one
+ * cuts the other short: so the headlines decide, not the trace, which may be
+ * gone. Any other headline, or a frame of AIO's, is somebody's. A line with
+ * "? " is no frame but what a call before has left on the stack.
+ */
+static bool is_elsewhere(void)
 {
+	bool aio, headline;
 	char line[300];
 	const char *at;
 
 	for (at = text; *at; at += strcspn(at, "\n") + 1) {
 		snprintf(line, sizeof(line), "%.*s", (int)strcspn(at, "\n"),
 			 at);
-		if (!strstr(line, " ? ") && HAS_ANY(line, aio_symbols))
-			return true;
+		aio = !strstr(line, " ? ") && HAS_ANY(line, aio_symbols);
+		headline = HAS_ANY(line, beginnings);
+		if (aio || (headline && !HAS_ANY(line, elsewhere)))
+			return false;
 	}
-	return false;
-}
-
-/*
- * Two CPUs that speak at once are mixed line by line, so no more is asked of
- * the order than of a report that has anything of AIO in it.
- */
-static bool is_elsewhere(void)
-{
-	unsigned int i;
-
-	if (runs_through_aio())
-		return false;
-	for (i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
-		if (strstr(text, elsewhere[i].where) &&
-		    strstr(text, elsewhere[i].fault))
-			return true;
-	return false;
+	return HAS_ANY(text, elsewhere);
 }
 
 static void finish(void (*found)(const struct kernel_report *))

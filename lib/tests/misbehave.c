@@ -304,6 +304,14 @@ CASE(harness, kernel_warns_of_no_work,
 	EXPECT_EQ(1, 1);
 }
 
+CASE(harness, kernel_warns_of_both,
+     "the kernel warns of another thing in the midst of what is not ours",
+     .needs = "root")
+{
+	kernel_says(NULL, "__flush_work", "list_del corruption");
+	EXPECT_EQ(1, 1);
+}
+
 /* The file by which it shows that its guard was there is not its own. */
 static void leave_word(int fd)
 {

@@ -140,6 +140,7 @@ def test_kernel_log_is_laid_to_its_causer() -> None:
     assert found["kernel_warns_of_stranger"]["outcome"] == "pass"
     assert found["kernel_warns_of_elsewhere"]["outcome"] == "pass"
     assert found["kernel_warns_of_no_work"]["kind"] == "kernel"
+    assert found["kernel_warns_of_both"]["kind"] == "kernel"
 
 
 @needs_root
