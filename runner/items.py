@@ -146,6 +146,8 @@ class Pattern:
         self.text = text
         self.leaves_out = text.startswith("!")
         self.body = text.lstrip("!").rpartition("::")[2]
+        #: names one item, or a class of letters: not by the case alone
+        self.of_item = "[" in self.body
 
     def matches(self, key: Key) -> bool:
         """Whether the item is one of those that are named (or left out)."""
