@@ -212,7 +212,7 @@ def mutants(
     Each mutant is one change; it is built, booted, and met by the cases, the
     likeliest first, until one fails. What was tried is not tried again, unless
     it survived and the suite is another one. cases/survivors.toml explains those
-    that no program can tell.
+    that no program can tell; they come last.
 
     Exit status: 0 all others are killed; 1 some survived; 2 it could not be done.
     """
@@ -231,21 +231,19 @@ def mutants(
             return
         folder = (results or default_results()) / "mutants" / version
         kept = campaign.Results(folder / f"{known.key}.jsonl")
+        reasons = survivors.load()
+        excused = survivors.explained(reasons, chosen, known.text)
         if not reporting:
             linker, bench, base, suite = prepare(
                 version, tree, jobs, program, devices, profile
             )
             order = campaign.Order(base, _learnt_coverage(version))
             work = campaign.Campaign(linker, bench, kept, order, suite, say)
-            work.run(work.missing(chosen, again), machines)
-        reasons = survivors.load()
-        trials = kept.latest()
-        report = Report(
-            chosen,
-            known.text,
-            trials,
-            survivors.explained(reasons, chosen, known.text),
-        )
+            left = work.missing(chosen, again)
+            # the longest trials, and the least to be learnt
+            left.sort(key=lambda mutant: mutant.id in excused)
+            work.run(left, machines)
+        report = Report(chosen, known.text, kept.latest(), excused)
         report.print(Console(), diffs)
         killed = [mutant.id for mutant in report.killed]
         wrong = survivors.stale(
