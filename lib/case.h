@@ -46,6 +46,18 @@ enum on {
 	ON_ANY,	  /* either: open_storage() gives a device or a file */
 };
 
+/* Whether a case has the machine to itself. */
+enum serial {
+	NOT_SERIAL,
+	/* nothing of another one is left: ".serial = true" */
+	SERIAL,
+	/*
+	 * It is about fs.aio-nr or its limit, and nothing else: another one
+	 * that has given all back may still be at its exit, and wait.
+	 */
+	SERIAL_QUOTA,
+};
+
 struct aio_case {
 	const char *id;
 	const char *suite;
@@ -61,8 +73,8 @@ struct aio_case {
 	unsigned int time_limit; /* seconds on a fast machine; 0: ten */
 	unsigned int quota;	 /* of fs.aio-nr, at most at once; 0: 1024 */
 	enum on on;
-	bool every_device; /* it is about devices: run it on each */
-	bool serial;	   /* nothing else may run meanwhile */
+	bool every_device;  /* it is about devices: run it on each */
+	enum serial serial; /* nothing else may run meanwhile */
 	void (*body)(void);
 };
 

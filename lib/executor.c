@@ -39,7 +39,9 @@
 #define HUNT_SECONDS	   20
 #define OUTPUT_MAX	   (16 * 1024)
 #define SLOTS_MAX	   64
-#define ALIVE		   1 /* second, between two records of being well */
+#define LOOK		   100 /* milliseconds, if nothing happens, … */
+#define LOOK_OFTEN	   1   /* … or may at any moment without a sign */
+#define ALIVE		   1   /* second, between two records of being well */
 
 const char *const outcome_names[OUTCOME_COUNT] = {
 	[OUTCOME_PASS] = "pass",   [OUTCOME_FAIL] = "fail",
@@ -65,13 +67,15 @@ struct slot {
 	char *kernel_log;   /* reports laid to it */
 	bool kernel_blames; /* one of them names a task of it */
 	bool exclusive;
+	bool output_ended;
+	bool leaves; /* it does nothing more but exit: another one may run */
 	long aio_nr_before;
 };
 
 static const struct options *options;
 static struct slot slots[SLOTS_MAX];
 static struct item *queue, **queue_end = &queue;
-static struct item *past, **past_end = &past; /* what has run side by side */
+static struct item *past, **past_end = &past; /* that did not end alone */
 static unsigned int counts[OUTCOME_COUNT];
 static unsigned long runs;
 static unsigned int unkillable, hangs_in_a_row;
@@ -211,15 +215,22 @@ static void queue_put_first(struct item *item)
 		queue_end = &item->next;
 }
 
-/* Take the first item that is (or is not) to run alone. */
-static struct item *queue_take(bool serial)
+enum phase { SIDE_BY_SIDE, ONE_BY_ONE, HUNT };
+
+static enum phase phase_of(const struct item *item)
+{
+	if (item->again)
+		return HUNT;
+	return item->c->serial == NOT_SERIAL ? SIDE_BY_SIDE : ONE_BY_ONE;
+}
+
+/* Take the first item of a phase. */
+static struct item *queue_take(enum phase phase)
 {
 	struct item **at, *item;
 
 	for (at = &queue; (item = *at); at = &item->next) {
-		if (item->c->serial != serial && !(item->again && serial))
-			continue;
-		if (item->again && !serial)
+		if (phase_of(item) != phase)
 			continue;
 		*at = item->next;
 		if (queue_end == &item->next)
@@ -527,6 +538,7 @@ static void drain_output(struct slot *slot)
 		slot->output_used += kept;
 		slot->output[slot->output_used] = '\0';
 	}
+	slot->output_ended = !len;
 }
 
 /* --- the kernel's word --- */
@@ -769,9 +781,10 @@ static bool judge_quota(struct verdict *verdict, struct slot *slot)
 	struct item *item = slot->item;
 	long delta;
 
-	if (!slot->exclusive || item->breakage)
+	if (!slot->exclusive || slot->leaves || item->breakage)
 		return false;
 	delta = settled_delta(slot->aio_nr_before);
+	aio_nr_idle += delta; /* nobody has to be hunted for it */
 	if (!delta && !(failed && atomic_load(&slot->report->quota_read)))
 		return false;
 	if (!options->ours && ++item->attempt < MEASUREMENTS)
@@ -805,7 +818,7 @@ static void slot_free(struct slot *slot)
 	slot_scratch(slot, scratch, sizeof(scratch));
 	if (!access(scratch, F_OK))
 		remove_tree(scratch);
-	if (slot->exclusive)
+	if (slot->exclusive && !slot->leaves)
 		journal_undo_sysctls();
 	close(slot->output_fd);
 	if (slot->pidfd >= 0)
@@ -833,11 +846,11 @@ static void end_item(struct slot *slot, int status)
 {
 	struct verdict verdict = { 0 };
 	struct item *item = slot->item;
-	bool exclusive = slot->exclusive, repeat;
+	bool alone = slot->exclusive && !slot->leaves, repeat;
 
 	drain_output(slot);
 	kernel_log_read(true, found_report);
-	if (exclusive)
+	if (alone)
 		journal_undo_sysctls();
 	judge(&verdict, slot, status);
 	repeat = judge_quota(&verdict, slot);
@@ -851,7 +864,7 @@ static void end_item(struct slot *slot, int status)
 	verdict_free(&verdict);
 	if (repeat)
 		queue_put_first(item);
-	else if (!exclusive)
+	else if (!alone)
 		keep_for_hunt(item);
 	else
 		free(item);
@@ -937,6 +950,35 @@ static void check_limits(struct slot *slot)
 	kill(slot->pid, SIGKILL);
 }
 
+/* --- the end of a case that runs alone --- */
+
+/* Whether the case has ended well, and every task that can write its output. */
+static bool only_exits(const struct slot *slot)
+{
+	const struct report *report = slot->report;
+
+	return slot->output_ended && atomic_load(&report->finished) &&
+	       !atomic_load(&report->ending) &&
+	       slot->item->c->serial == SERIAL_QUOTA && !slot->item->again &&
+	       !options->on_end && slot->aio_nr_before >= 0;
+}
+
+/*
+ * Whether it holds nothing of fs.aio-nr any more, though its exit waits for
+ * grace periods yet. This must be back as it was: to whom it is not it is laid
+ * when he is gone, and what moves it later shows in the sum of all.
+ */
+static bool leaves(struct slot *slot)
+{
+	if (slot->leaves)
+		return true;
+	if (!only_exits(slot) || read_aio_nr() != slot->aio_nr_before)
+		return false;
+	journal_undo_sysctls();
+	slot->leaves = true;
+	return true;
+}
+
 /* --- the loop --- */
 
 static void read_signal(void)
@@ -984,6 +1026,7 @@ static bool wait_and_handle(int orders, void (*handle)(char *line))
 	struct slot *owner[2 * SLOTS_MAX + 3] = { 0 };
 	unsigned int n = 0, i;
 	bool there = true;
+	int timeout = LOOK;
 
 	fds[n++] = (struct pollfd){ .fd = signal_fd, .events = POLLIN };
 	fds[n++] = (struct pollfd){ .fd = orders, .events = POLLIN };
@@ -991,14 +1034,18 @@ static bool wait_and_handle(int orders, void (*handle)(char *line))
 	for (i = 0; i < SLOTS_MAX; i++) {
 		if (!slots[i].item)
 			continue;
+		if (only_exits(&slots[i]) && !slots[i].leaves)
+			timeout = LOOK_OFTEN;
 		owner[n] = &slots[i];
 		fds[n++] = (struct pollfd){ .fd = slots[i].pidfd,
 					    .events = POLLIN };
 		owner[n] = &slots[i];
-		fds[n++] = (struct pollfd){ .fd = slots[i].output_fd,
+		fds[n++] = (struct pollfd){ .fd = slots[i].output_ended
+							  ? -1
+							  : slots[i].output_fd,
 					    .events = POLLIN };
 	}
-	poll(fds, n, 100);
+	poll(fds, n, timeout);
 	if (options->ours && now() - said_alive > ALIVE) {
 		record_alive();
 		said_alive = now();
@@ -1010,7 +1057,7 @@ static bool wait_and_handle(int orders, void (*handle)(char *line))
 	if (fds[2].revents)
 		kernel_log_read(false, found_report);
 	for (i = 3; i < n; i++)
-		if (fds[i].revents & POLLIN && owner[i]->item)
+		if (fds[i].revents && owner[i]->item)
 			drain_output(owner[i]);
 	for (i = 0; i < SLOTS_MAX; i++) {
 		if (slots[i].item)
@@ -1036,18 +1083,31 @@ static void kill_running(void)
 	}
 }
 
-static void start_what_can(bool serial)
+/* Whether an item that is to run alone can start. */
+static bool has_the_machine(const struct item *item)
+{
+	unsigned int i;
+
+	if (item->c->serial != SERIAL_QUOTA || item->again)
+		return !busy_slots();
+	for (i = 0; i < SLOTS_MAX; i++)
+		if (slots[i].item && !leaves(&slots[i]))
+			return false;
+	return true;
+}
+
+static void start_what_can(enum phase phase)
 {
 	struct item *item;
 	struct slot *slot;
 	char why[300];
 
-	while (!why_stopped && (!serial || !busy_slots()) &&
-	       (slot = free_slot())) {
-		item = queue_take(serial);
+	while (!why_stopped && (slot = free_slot())) {
+		item = queue_take(phase);
 		if (!item)
 			return;
-		if (!serial && !quota_left_for(item)) {
+		if (phase == SIDE_BY_SIDE ? !quota_left_for(item)
+					  : !has_the_machine(item)) {
 			queue_put_first(item);
 			return;
 		}
@@ -1059,7 +1119,7 @@ static void start_what_can(bool serial)
 			say_start(item);
 			say_simple(item, OUTCOME_BROKEN, why);
 			free(item);
-		} else if (!start(slot, item, serial)) {
+		} else if (!start(slot, item, phase != SIDE_BY_SIDE)) {
 			snprintf(why, sizeof(why), "no child: %s",
 				 strerror(errno));
 			say_simple(item, OUTCOME_BROKEN, why);
@@ -1068,12 +1128,12 @@ static void start_what_can(bool serial)
 	}
 }
 
-static bool run_phase(bool serial, int orders, void (*handle)(char *line))
+static bool run_phase(enum phase phase, int orders, void (*handle)(char *line))
 {
 	bool there = true;
 
 	for (;;) {
-		start_what_can(serial);
+		start_what_can(phase);
 		if (!busy_slots())
 			return there;
 		if (why_stopped && (interrupted || options->deadline > 0 ||
@@ -1090,8 +1150,9 @@ static bool run_phase(bool serial, int orders, void (*handle)(char *line))
 }
 
 /*
- * Cases that ran side by side cannot each be asked what they took of
- * fs.aio-nr. When some is missing after all of them, they run again alone.
+ * Cases that ran, or only ended, side by side cannot each be asked what they
+ * took of fs.aio-nr. When some is missing after all of them, they run again
+ * alone.
  */
 static void hunt(int orders, void (*handle)(char *line))
 {
@@ -1118,7 +1179,7 @@ static void hunt(int orders, void (*handle)(char *line))
 		item->attempt = 0;
 		aio_nr_idle = read_aio_nr();
 		queue_put_first(item);
-		run_phase(true, orders, handle);
+		run_phase(HUNT, orders, handle);
 	}
 	aio_nr_idle = read_aio_nr();
 	if (counts[OUTCOME_FAIL])
@@ -1160,16 +1221,19 @@ bool executor_go(int orders, void (*handle)(char *line))
 		queue_shuffle();
 	lock_machine(LOCK_SH);
 	aio_nr_idle = read_aio_nr();
-	there = run_phase(false, orders, handle);
+	there = run_phase(SIDE_BY_SIDE, orders, handle);
 	if (!why_stopped)
 		hunt(orders, handle);
 	forget_past();
 	if (!why_stopped && queue) {
 		lock_machine(LOCK_EX);
 		aio_nr_idle = read_aio_nr();
+		there = run_phase(ONE_BY_ONE, there ? orders : -1, handle) &&
+			there;
 	}
 	if (!why_stopped)
-		there = run_phase(true, there ? orders : -1, handle) && there;
+		hunt(orders, handle);
+	forget_past();
 	if (why_stopped)
 		lose_queue(why_stopped);
 	if (machine >= 0)

@@ -113,5 +113,8 @@ void run_case(const struct surroundings *around)
 	descriptors_judge(&before);
 	mappings_judge();
 	atomic_store(&around->report->finished, true);
+	/* the executor sees this, while the exit may have to wait */
+	close(STDOUT_FILENO);
+	close(STDERR_FILENO);
 	_exit(0);
 }

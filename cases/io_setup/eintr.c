@@ -88,7 +88,7 @@ static void kill_one(struct held *held, int file)
 CASE(io_setup, eintr_killed,
      "a process killed while it waits for its address space is gone at once",
      .clause = "io_setup.eintr", .needs = "held task_syscall aio_sysctls",
-     .serial = true)
+     .serial = SERIAL_QUOTA)
 {
 	struct held *held;
 	int file;

@@ -141,7 +141,7 @@ CASE(io_setup, enomem_mapping,
      "a ring that cannot be mapped is ENOMEM whatever mmap(2) says, "
      "and leaves nothing",
      .clause = "io_setup.enomem.mapping", .needs = "root aio_sysctls",
-     .serial = true)
+     .serial = SERIAL_QUOTA)
 {
 	aio_handle ctx = 0;
 
@@ -173,7 +173,8 @@ CASE(io_setup, enomem_file_max,
 }
 
 CASE(io_setup, enomem_undone, "after many ENOMEMs the quota is what it was",
-     .clause = "io_setup.enomem.undone", .needs = "aio_sysctls", .serial = true)
+     .clause = "io_setup.enomem.undone", .needs = "aio_sysctls",
+     .serial = SERIAL_QUOTA)
 {
 	aio_handle ctx = 0;
 	unsigned int i;

@@ -106,8 +106,8 @@ CASE(leak, umount,
 }
 
 CASE(leak, quota, "after all of it fs.aio-nr is what it was",
-     .clause = "leak.quota", .needs = "aio_sysctls eventfd", .serial = true,
-     .flavours = RAW)
+     .clause = "leak.quota", .needs = "aio_sysctls eventfd",
+     .serial = SERIAL_QUOTA, .flavours = RAW)
 {
 	aio_handle ctx = 0, *ctxp = GUARDED(aio_handle);
 	struct iocb *iocb = GUARDED(struct iocb);

@@ -37,7 +37,8 @@ static void *make_and_destroy(void *arg)
 
 CASE(race, setup_destroy,
      "threads that make and destroy contexts keep table and quota exact",
-     .clause = "race.setup_destroy", .needs = "aio_sysctls", .serial = true)
+     .clause = "race.setup_destroy", .needs = "aio_sysctls",
+     .serial = SERIAL_QUOTA)
 {
 	struct meeting meeting = { .n = MAKERS };
 	struct thread *threads[MAKERS];
@@ -181,7 +182,8 @@ static void fight_for_quota(struct fight *fight)
 }
 
 CASE(race, quota, "processes that fight for the last of the quota share it",
-     .clause = "race.quota", .needs = "root aio_sysctls cpus2", .serial = true)
+     .clause = "race.quota", .needs = "root aio_sysctls cpus2",
+     .serial = SERIAL_QUOTA)
 {
 	struct fight *fight = shared_memory(sizeof(*fight));
 	long before = aio_nr();

@@ -358,6 +358,31 @@ CASE(harness, watches_quota, "fs.aio-nr, exactly, while a stranger moves it",
 	EXPECT_QUOTA_BACK();
 }
 
+/* The exit waits for grace periods, and has given the quota back by then. */
+CASE(harness, leaves_slowly, "a context left to the exit",
+     .serial = SERIAL_QUOTA)
+{
+	new_context(5);
+	EXPECT_EQ(aio_nr_at_start() + 5, aio_nr());
+}
+
+CASE(harness, leaves_slowly_alone, "the same, when nobody may see it",
+     .serial = true)
+{
+	new_context(5);
+	EXPECT_EQ(aio_nr_at_start() + 5, aio_nr());
+}
+
+CASE(harness, leaves_with_child, "the same, with a child that lives on",
+     .serial = SERIAL_QUOTA)
+{
+	new_context(5);
+	EXPECT_EQ(aio_nr_at_start() + 5, aio_nr());
+	if (!child_fork())
+		for (;;)
+			pause();
+}
+
 CASE(harness, other_flavour, "one flavour only", .flavours = PGETEVENTS)
 {
 	EXPECT_STR("pgetevents", "pgetevents");

@@ -233,6 +233,31 @@ def test_a_stranger_fails_no_case(stranger: Stranger) -> None:
     assert seen <= {"pass", "skip"}
 
 
+def most_at_once(records: list[Record]) -> int:
+    """How many items had been started and had not ended."""
+    now = most = 0
+    for record in records:
+        now += (record["type"] == "start") - (record["type"] == "outcome")
+        most = max(most, now)
+    return most
+
+
+@pytest.mark.parametrize(
+    ("name", "overlaps"),
+    [
+        ("leaves_slowly", True),
+        ("leaves_slowly_alone", False),
+        ("leaves_with_child", False),
+    ],
+)
+def test_exits_overlap(name: str, overlaps: bool) -> None:
+    """Serial cases are alone until, at most, one has but its exit before it."""
+    records = run("harness." + name, "--repeat", "40", "--ours", status=0)
+    assert [r["outcome"] for r in records if r["type"] == "outcome"] == ["pass"] * 40
+    assert (most_at_once(records) > 1) == overlaps
+    assert not [r for r in records if "again alone" in r.get("text", "")]
+
+
 def test_ten_hangs_in_a_row_end_the_run() -> None:
     records = run("harness.hangs", "--repeat", "40", status=1)
     seen = [r["outcome"] for r in records if r["type"] == "outcome"]
