@@ -265,27 +265,35 @@ static void answer_questions(int listener, const unsigned int *answer)
 	}
 }
 
-CASE(ops, limit_fanotify, "a read that a fanotify listener denies is EPERM",
-     .clause = "ops.limit.fanotify", .needs = "fanotify")
+/* A file with "data" in it; each read of it is a question to the answerer. */
+static int asked_file(int flags, unsigned int **answer, pid_t *answerer)
 {
 	int listener =
 		keep(fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY));
-	unsigned int *answer = shared_memory(sizeof(*answer));
 	int fd = scratch_file("file", O_WRONLY);
-	aio_handle ctx = new_context(1);
-	struct iocb *iocb = GUARDED(struct iocb);
-	unsigned char *buf = filled_buffer(LEN);
-	pid_t pid;
 
 	REQUIRE(write(fd, "data", 4) == 4);
 	REQUIRE(!fanotify_mark(listener, FAN_MARK_ADD, FAN_ACCESS_PERM,
 			       AT_FDCWD, scratch_path("file")));
+	*answer = shared_memory(sizeof(**answer));
+	**answer = FAN_DENY;
+	*answerer = child_fork();
+	if (!*answerer)
+		answer_questions(listener, *answer);
 	/* who opened the file before is not always watched */
-	fd = scratch_file("file", O_RDONLY);
-	*answer = FAN_DENY;
-	pid = child_fork();
-	if (!pid)
-		answer_questions(listener, answer);
+	return scratch_file("file", flags);
+}
+
+CASE(ops, limit_fanotify, "a read that a fanotify listener denies is EPERM",
+     .clause = "ops.limit.fanotify", .needs = "fanotify")
+{
+	struct iocb *iocb = GUARDED(struct iocb);
+	unsigned char *buf = filled_buffer(LEN);
+	aio_handle ctx = new_context(1);
+	unsigned int *answer;
+	pid_t answerer;
+	int fd = asked_file(O_RDONLY, &answer, &answerer);
+
 	prep_read(iocb, fd, buf, LEN, 0);
 	EXPECT_ERR(EPERM, submit_one(ctx, iocb));
 	EXPECT_EQ(0, ring_unread(ctx));
@@ -294,8 +302,25 @@ CASE(ops, limit_fanotify, "a read that a fanotify listener denies is EPERM",
 	ASSERT_EQ(1, submit_one(ctx, iocb));
 	EXPECT_COMPLETES(ctx, iocb, 4);
 	EXPECT_MEM("data", buf, 4);
-	REQUIRE(!kill(pid, SIGKILL));
-	child_wait(pid);
+	REQUIRE(!kill(answerer, SIGKILL));
+	child_wait(answerer);
+}
+
+CASE(ops, limit_fanotify_write,
+     "a write asks no fanotify listener for the permission to read",
+     .clause = "ops.limit.fanotify_write", .needs = "fanotify")
+{
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(1);
+	unsigned int *answer;
+	pid_t answerer;
+	int fd = asked_file(O_RDWR, &answer, &answerer);
+
+	prep_write(iocb, fd, filled_buffer(LEN), LEN, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, LEN);
+	REQUIRE(!kill(answerer, SIGKILL));
+	child_wait(answerer);
 }
 
 /* --- swap --- */

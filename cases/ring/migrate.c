@@ -510,6 +510,7 @@ CASE(ring, migrate_written,
 
 	pin_to_cpu(0);
 	while (moves < nr_moves) {
+		ROUND("move %u", moves);
 		node = (int)moves % 2;
 		status = -1;
 		frame_of(writer.ctx);
