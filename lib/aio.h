@@ -26,6 +26,11 @@ enum flavour_bit {
 	LIBAIO = 2,	/* libaio's wrappers, linked statically */
 	PGETEVENTS = 4, /* syscall(2), io_pgetevents in place of io_getevents */
 	COMPAT32 = 8,	/* syscall(2) of a 32-bit program on a 64-bit kernel */
+	/*
+	 * RAW, and not again by 32-bit programs: nothing that they have of
+	 * their own is on the way.
+	 */
+	NATIVE = RAW | 16,
 };
 
 /* What io_pgetevents(2) takes as its last argument: struct __aio_sigset. */

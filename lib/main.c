@@ -108,7 +108,9 @@ static unsigned int flavours_of(const struct aio_case *c)
 {
 	unsigned int bits = c->flavours ? c->flavours : RAW | LIBAIO;
 
-	return bits & RAW && !c->fault ? bits | COMPAT32 : bits;
+	if (bits & RAW && (bits & NATIVE) != NATIVE && !c->fault)
+		bits |= COMPAT32;
+	return bits;
 }
 
 static const char *file_of(const struct aio_case *c)

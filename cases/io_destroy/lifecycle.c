@@ -136,8 +136,8 @@ CASE(io_destroy, quota_back, "fs.aio-nr falls by what was asked for",
 }
 
 CASE(io_destroy, quota_loop, "the whole quota, again and again, is never short",
-     .clause = "io_destroy.quota_loop", .serial = SERIAL_QUOTA,
-     .quota = 0x7fffffff)
+     .clause = "io_destroy.quota_loop", .flavours = NATIVE,
+     .serial = SERIAL_QUOTA, .quota = 0x7fffffff)
 {
 	unsigned int left =
 		(unsigned int)(sysctl_get("fs/aio-max-nr") - aio_nr());

@@ -18,6 +18,7 @@
 #define ROUNDS	      20
 #define MAP_COUNT     65530 /* vm.max_map_count as most have it */
 #define FEW_MAPS      1000  /* enough for the suite alone */
+#define REST	      16    /* mappings that are not cut from one */
 #define PROTECTION(i) ((i) % 2 ? PROT_READ : PROT_NONE)
 
 /* What a limit was, to be put back before anything else is judged. */
@@ -66,22 +67,46 @@ CASE(io_setup, enomem_address_space,
 	expect_no_trace(ctx);
 }
 
-/* As many mappings as there may be: neighbours that cannot be joined. */
-static unsigned int map_all(void ***maps)
-{
-	static void *pages[2 * MAP_COUNT];
+/*
+ * As many mappings as there may be: neighbours that cannot be joined, cut from
+ * one, and, since the last of all is not had by a cut, some made as such.
+ */
+struct maps {
+	char *whole;
+	size_t size;
+	void *rest[REST];
 	unsigned int n;
+};
 
-	for (n = 0; n < 2 * MAP_COUNT; n++) {
-		pages[n] = mmap(NULL, PAGE_SIZE, PROTECTION(n),
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-				0);
-		if (pages[n] == MAP_FAILED)
+static void map_all(struct maps *maps)
+{
+	size_t at;
+
+	maps->size = 2 * MAP_COUNT * PAGE_SIZE;
+	maps->whole = mmap(NULL, maps->size, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	REQUIRE(maps->whole != MAP_FAILED);
+	for (at = PAGE_SIZE; at < maps->size; at += 2 * PAGE_SIZE)
+		if (mprotect(maps->whole + at, PAGE_SIZE, PROT_READ))
+			break;
+	REQUIRE(at < maps->size && errno == ENOMEM);
+	for (maps->n = 0; maps->n < REST; maps->n++) {
+		maps->rest[maps->n] = mmap(
+			NULL, PAGE_SIZE, PROTECTION(maps->n),
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (maps->rest[maps->n] == MAP_FAILED)
 			break;
 	}
-	REQUIRE(n < 2 * MAP_COUNT);
-	*maps = pages;
-	return n;
+	REQUIRE(maps->n < REST);
+}
+
+static void unmap_all(const struct maps *maps)
+{
+	unsigned int i;
+
+	REQUIRE(!munmap(maps->whole, maps->size));
+	for (i = 0; i < maps->n; i++)
+		REQUIRE(!munmap(maps->rest[i], PAGE_SIZE));
 }
 
 CASE(io_setup, enomem_map_count,
@@ -89,8 +114,7 @@ CASE(io_setup, enomem_map_count,
      .clause = "io_setup.enomem.map_count", .needs = "root", .serial = true)
 {
 	aio_handle ctx = 0;
-	void **maps;
-	unsigned int n;
+	struct maps maps;
 	long result;
 
 	/* others may need as many as they are used to; a slow guest has none */
@@ -98,10 +122,9 @@ CASE(io_setup, enomem_map_count,
 		sysctl_set("vm/max_map_count", FEW_MAPS);
 	else if (sysctl_get("vm/max_map_count") > MAP_COUNT)
 		sysctl_set("vm/max_map_count", MAP_COUNT);
-	n = map_all(&maps);
+	map_all(&maps);
 	result = aio->setup(EVENTS, &ctx);
-	while (n)
-		REQUIRE(!munmap(maps[--n], PAGE_SIZE));
+	unmap_all(&maps);
 	EXPECT_EQ(-ENOMEM, result);
 	expect_no_trace(ctx);
 }

@@ -10,11 +10,9 @@
 #include "case.h"
 #include "slope.h"
 
-#define EVENTS                                                        \
-	1000 /* a ring of sixteen pages: more than the kernel inlines \
-	      */
+#define EVENTS	520 /* a ring of nine pages: more than the kernel inlines */
 #define FEW	2
-#define THREADS 32 /* io_destroy() waits, so they do it side by side */
+#define THREADS 64 /* io_destroy() waits, so they do it side by side */
 #define QUOTA	(2 * THREADS * EVENTS)
 
 /* Run once(i) for so many i, in a number of threads. */
@@ -59,7 +57,7 @@ static void setup_and_destroy(unsigned int times)
 
 CASE(leak, setup_destroy, "contexts that are destroyed leave nothing behind",
      .clause = "leak.setup_destroy", .needs = "slab_counts", .serial = true,
-     .flavours = RAW, .quota = QUOTA, .time_limit = 60)
+     .flavours = NATIVE, .quota = QUOTA, .time_limit = 60)
 {
 	EXPECT_NO_LEAK(setup_and_destroy, 512);
 }
@@ -97,7 +95,7 @@ static void refused_by_sum(unsigned int times)
 CASE(leak, setup_failed_quota,
      "contexts made and refused by the quota leave nothing behind",
      .clause = "leak.setup_failed", .needs = "root slab_counts aio_sysctls",
-     .serial = true, .flavours = RAW, .time_limit = 60)
+     .serial = true, .flavours = NATIVE, .time_limit = 60)
 {
 	sysctl_set("fs/aio-max-nr", aio_nr() + FEW);
 	new_context(1);
@@ -141,7 +139,7 @@ static void refused_by_memory(unsigned int times)
 CASE(leak, setup_failed_memory,
      "rings that could not be mapped leave nothing behind",
      .clause = "leak.setup_failed", .needs = "slab_counts", .serial = true,
-     .flavours = RAW, .time_limit = 60)
+     .flavours = NATIVE, .time_limit = 60)
 {
 	EXPECT_NO_LEAK(refused_by_memory, 1000);
 }
@@ -183,7 +181,7 @@ static void maltreated_rings(unsigned int times)
 
 CASE(leak, mremap, "rings that were moved, shrunk or cut leave nothing behind",
      .clause = "leak.mremap", .needs = "slab_counts", .serial = true,
-     .flavours = RAW, .quota = QUOTA, .time_limit = 60)
+     .flavours = NATIVE, .quota = QUOTA, .time_limit = 60)
 {
 	EXPECT_NO_LEAK(maltreated_rings, 512);
 }

@@ -9,7 +9,7 @@
 #include "case.h"
 #include "slope.h"
 
-#define CHILDREN 8 /* at a time: the exit of each waits */
+#define CHILDREN 40 /* at a time: the exit of each waits */
 
 /* Run body(n) in children, until it was asked for so many in all. */
 static void in_children(void (*body)(unsigned int n), unsigned int times,
@@ -47,7 +47,7 @@ static void contexts_of_exit(unsigned int times)
 
 CASE(leak, exit_contexts, "contexts left to exit leave nothing behind",
      .clause = "leak.exit", .needs = "slab_counts", .serial = true,
-     .flavours = RAW, .quota = 2000, .time_limit = 60)
+     .flavours = NATIVE, .quota = 2000, .time_limit = 60)
 {
 	EXPECT_NO_LEAK(contexts_of_exit, 2000);
 }
@@ -66,7 +66,7 @@ static void tables_of_exit(unsigned int times)
 
 CASE(leak, table, "tables that have grown leave nothing behind",
      .clause = "leak.table", .needs = "slab_counts", .serial = true,
-     .flavours = RAW, .time_limit = 60)
+     .flavours = NATIVE, .time_limit = 60)
 {
 	EXPECT_NO_LEAK(tables_of_exit, 240);
 }
@@ -102,7 +102,7 @@ static void busy_exits(unsigned int times)
 CASE(leak, exit_busy,
      "unreaped events, pending POLLs and unmapped rings leave nothing behind",
      .clause = "leak.exit", .needs = "slab_counts", .serial = true,
-     .flavours = RAW, .time_limit = 60)
+     .flavours = NATIVE, .time_limit = 60)
 {
 	EXPECT_NO_LEAK(busy_exits, 1200);
 }
@@ -125,7 +125,7 @@ static void busy_execs(unsigned int times)
 
 CASE(leak, exec_busy, "contexts left to exec leave nothing behind",
      .clause = "leak.exit", .needs = "slab_counts", .serial = true,
-     .flavours = RAW, .time_limit = 60)
+     .flavours = NATIVE, .time_limit = 60)
 {
 	EXPECT_NO_LEAK(busy_execs, 1200);
 }
@@ -157,7 +157,7 @@ static void forks(unsigned int times)
 
 CASE(leak, fork, "fork with contexts leaves nothing behind",
      .clause = "leak.fork", .needs = "slab_counts", .serial = true,
-     .flavours = RAW, .time_limit = 60)
+     .flavours = NATIVE, .time_limit = 60)
 {
 	EXPECT_NO_LEAK(forks, 1200);
 }

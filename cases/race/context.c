@@ -38,7 +38,7 @@ static void *make_and_destroy(void *arg)
 CASE(race, setup_destroy,
      "threads that make and destroy contexts keep table and quota exact",
      .clause = "race.setup_destroy", .needs = "aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_QUOTA, .flavours = NATIVE)
 {
 	struct meeting meeting = { .n = MAKERS };
 	struct thread *threads[MAKERS];

@@ -114,7 +114,7 @@ static unsigned int move_idle(void)
 
 CASE(ring, migrate_idle, "a ring that is moved keeps every byte",
      .clause = "ring.migrate.idle", .needs = "compaction", .serial = true,
-     .time_limit = 60, .quota = ATTEMPTS * RINGS)
+     .flavours = NATIVE, .time_limit = 60, .quota = ATTEMPTS * RINGS)
 {
 	unsigned int i, n = 0;
 
@@ -156,7 +156,7 @@ static bool round_of_rings(const struct rings *rings, uint64_t number)
 CASE(ring, migrate_in_flight,
      "requests that complete while rings are moved lose no event",
      .clause = "ring.migrate.in_flight", .needs = "compaction eventfd",
-     .serial = true, .time_limit = 60)
+     .serial = true, .flavours = NATIVE, .time_limit = 60)
 {
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, RINGS);
 	struct rings *rings = make_rings();
@@ -206,7 +206,7 @@ static void *make_and_destroy(void *arg)
 CASE(ring, migrate_teardown,
      "rings are made and destroyed while pages are moved",
      .clause = "ring.migrate.teardown", .needs = "compaction", .serial = true,
-     .time_limit = 60)
+     .flavours = NATIVE, .time_limit = 60)
 {
 	struct thread *makers[MAKERS];
 	atomic_bool done = false;
@@ -226,31 +226,42 @@ CASE(ring, migrate_teardown,
 #define MOVES	400
 #define BATCHES 40 /* of rings, at most: then the kernel does not move them */
 
-/* Rings that are moved until so many were, a process for each batch. */
+/*
+ * Rings that are moved until so many were, a process for each batch, whose exit
+ * waits while the next one is at work.
+ */
 static void move_many(unsigned int times)
 {
 	atomic_uint *done = shared_memory(sizeof(*done));
-	unsigned int i;
-	pid_t pid;
+	pid_t pids[BATCHES];
+	unsigned int n;
+	int ends[2];
+	char byte;
 
-	for (i = 0; i < BATCHES && atomic_load(done) < times; i++) {
-		pid = child_fork();
-		if (!pid) {
+	for (n = 0; n < BATCHES && atomic_load(done) < times; n++) {
+		open_pipe(ends, 0);
+		pids[n] = child_fork();
+		if (!pids[n]) {
 			struct rings *rings = make_rings();
 
 			compact();
 			atomic_fetch_add(done, moved(rings));
+			REQUIRE(write(ends[1], "x", 1) == 1);
 			child_exit(0);
 		}
-		EXPECT_CHILD_OK(pid);
+		drop(ends[1]);
+		REQUIRE(read(ends[0], &byte, 1) >= 0);
+		drop(ends[0]);
 	}
+	while (n)
+		EXPECT_CHILD_OK(pids[--n]);
 	if (atomic_load(done) < times)
 		SKIP("only %u pages were moved", atomic_load(done));
 }
 
 CASE(ring, migrate_leak, "rings that were moved leave no page behind",
      .clause = "ring.migrate.teardown", .needs = "compaction slab_counts",
-     .serial = true, .flavours = RAW, .time_limit = 60)
+     .serial = true, .flavours = NATIVE, .time_limit = 60)
 {
 	EXPECT_NO_LEAK(move_many, MOVES);
 }
@@ -399,7 +410,7 @@ static void expect_none_lost(struct completer *completer, atomic_bool *moved)
 CASE(ring, migrate_complete,
      "rings are moved between those who complete and reap on other CPUs",
      .clause = "race.migrate_complete", .needs = "compaction cpus2",
-     .serial = true, .time_limit = 60)
+     .serial = true, .flavours = NATIVE, .time_limit = 60)
 {
 	struct rings *rings = make_rings();
 	struct completer completer = { .ctx = rings->ctx, .rings = RINGS };
