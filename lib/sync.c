@@ -262,6 +262,14 @@ int child_wait(pid_t pid)
 	return status;
 }
 
+bool child_has_gone(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	REQUIRE(!waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT));
+	return info.si_pid == pid;
+}
+
 extern const struct exec_body *const __start_aio_exec_bodies[]
 	__attribute__((weak));
 extern const struct exec_body *const __stop_aio_exec_bodies[]

@@ -28,13 +28,18 @@ pid_t own_tid(void);
 /*
  * wait_asleep_in() - wait until a task is asleep inside this system call
  * (/proc/PID/syscall and its state), and has not run between two looks.
- * ANY_CALL is any, and on the way out of a killed process.
  *
  * tid is of this process or of a child. False when the task has ended instead.
  * Never gives up otherwise: the time limit of the case does, and its report
  * shows where the task was.
  */
 bool wait_asleep_in(pid_t tid, long syscall_nr);
+/*
+ * ANY_CALL is any, and on the way out of a process. Who looks at a process has
+ * a hold on its memory meanwhile, and if it lets go then it is the one who
+ * looks that waits for requests in flight: look when fs.aio-nr has fallen by
+ * what the process had, for then it waits by itself.
+ */
 #define ANY_CALL (-1L)
 /* is_asleep_in() - whether it is asleep there now. */
 bool is_asleep_in(pid_t tid, long syscall_nr);
@@ -83,6 +88,8 @@ void child_exit(int status) __attribute__((noreturn));
  * an ASSERT, STAGE, REQUIRE or SKIP in the child ended the case, it ends here.
  */
 int child_wait(pid_t pid);
+/* child_has_gone() - whether it has ended; not reaped, and not on its way. */
+bool child_has_gone(pid_t pid);
 /* EXPECT_CHILD_OK() - it left with status 0. */
 #define EXPECT_CHILD_OK(pid) EXPECT_EQ(0, child_wait(pid))
 

@@ -531,28 +531,20 @@ static struct exit_stage exit_while_held(enum way way, unsigned int contexts)
 	return stage;
 }
 
-/* Not a zombie: it is still on its way. */
-static bool has_gone(pid_t pid)
-{
-	siginfo_t info = { 0 };
-
-	REQUIRE(!waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT));
-	return info.si_pid == pid;
-}
-
 static void check_exit_waits(enum way way)
 {
 	const unsigned int contexts = 3;
 	struct exit_stage stage = exit_while_held(way, contexts);
 	unsigned int i;
 
+	WAIT_FOR(aio_nr() == aio_nr_at_start());
 	for (i = 0; i < contexts; i++) {
 		/*
 		 * In exit_aio(), by its state: /proc/PID/syscall of a task
 		 * inside execve(2) waits for the end of the call.
 		 */
 		wait_asleep_in(stage.pid, ANY_CALL);
-		EXPECT_TRUE(!has_gone(stage.pid));
+		EXPECT_TRUE(!child_has_gone(stage.pid));
 		release_at(stage.held, i * HELD_BLOCK, 0);
 	}
 	child_wait(stage.pid);
@@ -628,7 +620,7 @@ static void check_exit_together(enum way way)
 		writer = (struct pollfd){ .fd = ends[i][1] };
 		REQUIRE(poll(&writer, 1, -1) == 1);
 		EXPECT_EQ(POLLERR, writer.revents);
-		EXPECT_TRUE(!has_gone(pid));
+		EXPECT_TRUE(!child_has_gone(pid));
 		REQUIRE(!close(ends[i][1]));
 	}
 	release_all(held);
@@ -689,8 +681,9 @@ CASE(io_destroy, world_waits,
 		live_in_world(fd);
 	held_wait(held, 1);
 	REQUIRE(!kill(pid, SIGKILL));
+	WAIT_FOR(aio_nr() == aio_nr_at_start());
 	wait_asleep_in(pid, ANY_CALL);
-	EXPECT_TRUE(!has_gone(pid));
+	EXPECT_TRUE(!child_has_gone(pid));
 	EXPECT_EQ(1, held_count(held));
 	release_all(held);
 	EXPECT_EQ(SIGKILL, died_of(child_wait(pid)));
