@@ -330,21 +330,21 @@ static void end_server(void *arg)
  * that is killed waits in its exit for the requests that it holds, and only
  * the death of the server, by the executor, ends them.
  */
-struct held *held_open(int *fd)
+struct held *held_mountable(int *mnt)
 {
 	struct held *held = shared_memory(sizeof(*held));
-	int dev, mnt;
 	pid_t server;
+	int dev;
 
 	dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	REQUIRE(dev >= 0);
-	mnt = mount_fuse(dev);
-	REQUIRE(mnt >= 0);
+	*mnt = mount_fuse(dev);
+	REQUIRE(*mnt >= 0);
 	REQUIRE(!pipe2(held->orders, O_CLOEXEC));
 	server = child_fork();
 	if (!server) {
 		fuse = dev;
-		close(mnt);
+		close(*mnt);
 		close(held->orders[1]);
 		serve(held);
 	}
@@ -352,7 +352,16 @@ struct held *held_open(int *fd)
 	close(dev);
 	close(held->orders[0]);
 	at_end(end_server, held);
-	*fd = keep(openat(mnt, "file", O_RDWR | O_DIRECT | O_CLOEXEC));
+	return held;
+}
+
+struct held *held_open(int *fd)
+{
+	struct held *held;
+	int mnt;
+
+	held = held_mountable(&mnt);
+	*fd = keep(openat(mnt, HELD_FILE, O_RDWR | O_DIRECT | O_CLOEXEC));
 	close(mnt);
 	return held;
 }

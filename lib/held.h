@@ -32,6 +32,14 @@ struct held;
  */
 struct held *held_open(int *fd);
 
+/*
+ * held_mountable() - the same, but *mnt is the file system, mounted nowhere as
+ * yet, of which it is the one file, HELD_FILE: for move_mount(2). The server
+ * ends when nobody has it mounted or in use.
+ */
+struct held *held_mountable(int *mnt);
+#define HELD_FILE "file"
+
 /* held_data() - the file's content, HELD_SIZE bytes, shared with the server. */
 unsigned char *held_data(struct held *held);
 
