@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "case.h"
+#include "cgroup.h"
 #include "needs.h"
 
 #define NOBODY	      65534
@@ -208,4 +210,100 @@ CASE(io_setup, enomem_undone, "after many ENOMEMs the quota is what it was",
 	}
 	expect_no_trace(ctx);
 	EXPECT_EQ(aio_nr_at_start() + EVENTS, aio_nr());
+}
+
+/* --- a memory cgroup's bound --- */
+
+#define LIMIT	 (2 * 1024 * 1024) /* bytes */
+#define RING	 4000		   /* events: a ring of 63 pages */
+#define LARGE	 (4 * RING)	   /* one that takes all that another had */
+#define CONTEXTS 10		   /* more of RING than there is room for */
+
+/*
+ * In a child: until there is no room for another one, and for hardly anything
+ * else. All that it touches is there, for where a fault is refused its memory
+ * it is tried for ever.
+ */
+static unsigned int fill_group(const char *group, aio_handle *ctxs)
+{
+	unsigned int n;
+
+	REQUIRE(!mlockall(MCL_CURRENT));
+	cgroup_enter(group);
+	for (n = 0; n < CONTEXTS; n++)
+		if (aio->setup(RING, &ctxs[n]))
+			break;
+	return n;
+}
+
+/* What is out of memory is not to be killed for it. */
+static void be_spared(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	REQUIRE(fd >= 0 && write(fd, "-1000", 5) == 5);
+	close(fd);
+}
+
+static const char *bounded_group(void)
+{
+	const char *group = own_cgroup();
+
+	cgroup_set(group, "memory.max", LIMIT);
+	if (cgroup_can(group, "memory.swap.max"))
+		cgroup_set(group, "memory.swap.max", 0);
+	return group;
+}
+
+static void expect_freed(const char *group)
+{
+	EXPECT_QUOTA_BACK();
+	WAIT_FOR(cgroup_memory(group) < ring_size(ring_events_for(RING)));
+}
+
+/*
+ * A large ring that fails takes all pages there are: had it kept them there
+ * would be no room again.
+ */
+CASE(io_setup, enomem_pages,
+     "ENOMEM when a cgroup has no room for the ring, and its pages go back",
+     .clause = "io_setup.enomem.pages", .needs = "memcg", .flavours = NATIVE,
+     .serial = SERIAL_QUOTA, .quota = CONTEXTS * RING + LARGE)
+{
+	const char *group = bounded_group();
+	aio_handle ctxs[CONTEXTS] = { 0 }, large = 0;
+	pid_t pid = child_fork();
+	unsigned int n;
+
+	if (!pid) {
+		be_spared();
+		n = fill_group(group, ctxs);
+		ASSERT_ERR(ENOMEM, aio->setup(RING, &ctxs[n]));
+		EXPECT_EQ(0, ctxs[n]);
+		STAGE_OK(aio->destroy(ctxs[--n]));
+		EXPECT_ERR(ENOMEM, aio->setup(LARGE, &large));
+		EXPECT_EQ(0, large);
+		ctxs[n] = 0;
+		WAIT_FOR(!aio->setup(RING, &ctxs[n]));
+		child_exit(0);
+	}
+	EXPECT_CHILD_OK(pid);
+	expect_freed(group);
+}
+
+CASE(io_setup, enomem_killed,
+     "who is killed for want of memory for a ring leaves nothing of it",
+     .clause = "io_setup.enomem.pages", .needs = "memcg", .flavours = NATIVE,
+     .serial = SERIAL_QUOTA, .quota = CONTEXTS * RING)
+{
+	const char *group = bounded_group();
+	aio_handle ctxs[CONTEXTS] = { 0 };
+	pid_t pid = child_fork();
+
+	if (!pid) {
+		fill_group(group, ctxs);
+		child_exit(0);
+	}
+	EXPECT_EQ(SIGKILL, WTERMSIG(child_wait(pid)));
+	expect_freed(group);
 }
