@@ -117,7 +117,9 @@ def read_gcov(objects: Path, data: bytes, workspace: Path) -> Lines:
     """Return the counts in ``data``, a .gcda of fs/aio.o in ``objects``."""
     shutil.copy(objects / "fs/aio.gcno", workspace / "aio.gcno")
     (workspace / "aio.gcda").write_bytes(data)
-    command = ["gcov", "--json-format", "--branch-counts", "aio.gcda"]
+    # without this it has counts of lines alone
+    branches = ["--branch-probabilities", "--branch-counts"]
+    command = ["gcov", "--json-format", *branches, "aio.gcda"]
     done = subprocess.run(
         command, cwd=workspace, capture_output=True, text=True, check=False
     )

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What gcov says is counted rightly, and every gap has a name that stays."""
+import subprocess
+
 import pytest
 
 from runner.lab import coverage
@@ -38,6 +40,24 @@ def _report(*lines):
 
 def _counted(*lines):
     return coverage.Counted(TEXT, coverage.parse_gcov(_report(*lines)))
+
+
+def test_gcov_is_asked_for_all_that_is_counted(tmp_path):
+    """With gcov itself: a line, and both branches of which one was taken."""
+    source, gcda = tmp_path / "fs/aio.c", tmp_path / "fs/aio.gcda"
+    source.parent.mkdir()
+    source.write_text("int main(int n, char **v)\n{\n\treturn n > 1 ? n : 0;\n}\n")
+    for command in (
+        ["gcc", "--coverage", "-c", "fs/aio.c", "-o", "fs/aio.o"],
+        ["gcc", "--coverage", "fs/aio.o", "-o", "program"],
+        ["./program"],
+    ):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    work = tmp_path / "work"
+    work.mkdir()
+    counts = coverage.read_gcov(tmp_path, gcda.read_bytes(), work)
+    assert counts.lines[3] == 1
+    assert sorted(n for (line, _), n in counts.branches.items() if line == 3) == [0, 1]
 
 
 def test_what_runs_at_boot_and_what_is_not_of_the_file_does_not_count():
