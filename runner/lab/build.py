@@ -160,10 +160,15 @@ class Builder:
         if config:
             environment["KCONFIG_ALLCONFIG"] = str(config)
         with open(self.log, "a", encoding="utf-8") as log:
-            done = subprocess.run(
-                command, env=environment, stdout=log, stderr=log, check=False
-            )
-        if done.returncode:
+            making = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            try:
+                status = making.wait()
+            except BaseException:
+                # SIGKILL would leave those alone that it has started
+                making.terminate()
+                making.wait()
+                raise
+        if status:
             tail = self.log.read_text(encoding="utf-8").splitlines()[-15:]
             raise LabError("\n".join([f"make failed, see {self.log}", *tail]))
 
