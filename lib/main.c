@@ -23,7 +23,8 @@
 #include "teeth.h"
 
 #define LOOP_SIZE    (256ull * 1024 * 1024) /* sparse */
-#define JOBS_DEFAULT 4 /* for each CPU: cases mostly wait */
+#define JOBS_DEFAULT 8 /* for each CPU: cases mostly wait … */
+#define JOBS_OURS    4 /* … but for the CPU, where that is emulated */
 #define JOBS_MAX     16
 
 extern const struct aio_case *const __start_aio_cases[];
@@ -63,7 +64,7 @@ static void usage(FILE *f)
 	      "  --dir DIR             where scratch files go (/var/tmp)\n"
 	      "  --flavour F           raw, libaio, pgetevents or compat32; may be\n"
 	      "                        repeated\n"
-	      "  --jobs N              cases side by side (4 for each CPU, 16 at most)\n"
+	      "  --jobs N              cases side by side (8 for each CPU, 16 at most)\n"
 	      "  --repeat N            every case N times\n"
 	      "  --shuffle SEED        in an order made from SEED (0: a new one)\n"
 	      "  --timeout-scale X     multiply time limits (default: measured)\n"
@@ -544,7 +545,8 @@ static double measured_scale(void)
 
 static unsigned int default_jobs(void)
 {
-	long jobs = sysconf(_SC_NPROCESSORS_ONLN) * JOBS_DEFAULT;
+	long each = options.ours ? JOBS_OURS : JOBS_DEFAULT;
+	long jobs = sysconf(_SC_NPROCESSORS_ONLN) * each;
 
 	return jobs < 1 ? 1 : jobs > JOBS_MAX ? JOBS_MAX : (unsigned int)jobs;
 }

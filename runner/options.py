@@ -70,7 +70,7 @@ OPTIONS = (
     ),
     Option(
         "--jobs",
-        "cases side by side (default: four for each CPU, at most 16)",
+        "cases side by side (default: eight for each CPU, four of a guest; at most 16)",
         NUMBER,
         "N",
         least=1,
