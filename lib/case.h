@@ -52,10 +52,12 @@ enum serial {
 	/* nothing of another one is left: ".serial = true" */
 	SERIAL,
 	/*
-	 * It is about fs.aio-nr or its limit, and nothing else: another one
-	 * that has given all back may still be at its exit, and wait.
+	 * Of another one there may be the exit, which waits and does nothing:
+	 * all that it had of fs.aio-nr is back, as for a case that looks at
+	 * that number. Not for one that counts memory, or in which something
+	 * stays in flight.
 	 */
-	SERIAL_QUOTA,
+	SERIAL_BODY,
 };
 
 struct aio_case {

@@ -959,7 +959,7 @@ static bool only_exits(const struct slot *slot)
 
 	return slot->output_ended && atomic_load(&report->finished) &&
 	       !atomic_load(&report->ending) &&
-	       slot->item->c->serial == SERIAL_QUOTA && !slot->item->again &&
+	       slot->item->c->serial == SERIAL_BODY && !slot->item->again &&
 	       !options->on_end && slot->aio_nr_before >= 0;
 }
 
@@ -1088,7 +1088,7 @@ static bool has_the_machine(const struct item *item)
 {
 	unsigned int i;
 
-	if (item->c->serial != SERIAL_QUOTA || item->again)
+	if (item->c->serial != SERIAL_BODY || item->again)
 		return !busy_slots();
 	for (i = 0; i < SLOTS_MAX; i++)
 		if (slots[i].item && !leaves(&slots[i]))

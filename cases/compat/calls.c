@@ -55,7 +55,7 @@ CASE(compat, setup_errors, "io_setup() refuses what it refuses to all",
 CASE(compat, setup_quota,
      "io_setup() refuses over the quota, and takes it back",
      .clause = "compat.setup.errors", .needs = "root aio_sysctls",
-     .flavours = COMPAT32, .serial = SERIAL_QUOTA)
+     .flavours = COMPAT32, .serial = SERIAL_BODY)
 {
 	aio_handle *at_page = io_buffer(PAGE_SIZE);
 	aio_handle ctx = 0;

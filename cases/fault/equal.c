@@ -115,7 +115,7 @@ static void equal_setup(const char *point, int info, int error)
 
 CASE(fault, equal_setup_eagain, "injected EAGAIN of io_setup() is like a quota",
      .clause = "io_setup.eagain.max_nr", .fault = "aio/io_setup",
-     .needs = "root aio_sysctls", .serial = SERIAL_QUOTA)
+     .needs = "root aio_sysctls", .serial = SERIAL_BODY)
 {
 	equal_setup("fs/aio_max_nr", 0, EAGAIN);
 }

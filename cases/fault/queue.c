@@ -177,7 +177,7 @@ QUEUE(setup_enosys, "aio/io_setup", ENOSYS, 1, "libaio.queue_init.success",
 QUEUE(address_space, "mm/rlimit_as", 0, 1, "libaio.queue_init.success",
       .needs = "eventfd")
 QUEUE(quota, "fs/aio_max_nr", 0, 1, "libaio.queue_init.eagain",
-      .needs = "root aio_sysctls eventfd", .serial = SERIAL_QUOTA)
+      .needs = "root aio_sysctls eventfd", .serial = SERIAL_BODY)
 QUEUE(filter, "seccomp/errno", ENOSYS, 4, "libaio.queue_run.callbacks",
       .needs = "seccomp eventfd")
 /* what is run */

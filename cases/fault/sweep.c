@@ -47,7 +47,7 @@ SWEEP(address_space, "mm/rlimit_as", 0, "io_setup.enomem.address_space")
 SWEEP(map_count, "mm/max_map_count", 0, "io_setup.enomem.map_count",
       .needs = "root ours", .serial = true)
 SWEEP(quota, "fs/aio_max_nr", 0, "io_setup.eagain.sum_undone",
-      .needs = "root aio_sysctls", .serial = SERIAL_QUOTA)
+      .needs = "root aio_sysctls", .serial = SERIAL_BODY)
 SWEEP(file_max, "fs/file_max", 0, "io_setup.enomem.file_max",
       .needs = "root ours", .serial = true)
 SWEEP(filter_enosys, "seccomp/errno", ENOSYS, "io_setup.enosys.filter",

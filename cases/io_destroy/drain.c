@@ -245,7 +245,7 @@ CASE(io_destroy, handle_dead_while_waiting,
 CASE(io_destroy, quota_back_at_once,
      "fs.aio-nr is back when the call begins to wait",
      .clause = "io_destroy.quota_early", .needs = "held task_syscall",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	struct destroyer destroyer = { 0 };
 	unsigned char *buffer = io_buffer(HELD_BLOCK);

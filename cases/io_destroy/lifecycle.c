@@ -122,7 +122,7 @@ CASE(io_destroy, slot_reused, "the index of a destroyed context is used again",
 }
 
 CASE(io_destroy, quota_back, "fs.aio-nr falls by what was asked for",
-     .clause = "io_setup.accounting.destroy", .serial = SERIAL_QUOTA)
+     .clause = "io_setup.accounting.destroy", .serial = SERIAL_BODY)
 {
 	aio_handle small = new_context(3), large = new_context(1000);
 
@@ -137,7 +137,7 @@ CASE(io_destroy, quota_back, "fs.aio-nr falls by what was asked for",
 
 CASE(io_destroy, quota_loop, "the whole quota, again and again, is never short",
      .clause = "io_destroy.quota_loop", .flavours = NATIVE,
-     .serial = SERIAL_QUOTA, .quota = 0x7fffffff)
+     .serial = SERIAL_BODY, .quota = 0x7fffffff)
 {
 	unsigned int left =
 		(unsigned int)(sysctl_get("fs/aio-max-nr") - aio_nr());

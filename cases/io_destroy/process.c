@@ -398,21 +398,21 @@ static void check_exit(enum way way)
 
 CASE(io_destroy, exit_returns_quota, "_exit() returns the quota, polls and all",
      .clause = "io_destroy.exit.quota", .flavours = NATIVE,
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	check_exit(BY_EXIT);
 }
 
 CASE(io_destroy, kill_returns_quota, "SIGKILL returns the quota",
      .clause = "io_destroy.exit.quota", .flavours = NATIVE,
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	check_exit(BY_SIGNAL);
 }
 
 CASE(io_destroy, exec_returns_quota, "execve() returns the quota",
      .clause = "io_destroy.exec.gone", .flavours = NATIVE,
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	check_exit(BY_EXEC);
 }
@@ -420,7 +420,7 @@ CASE(io_destroy, exec_returns_quota, "execve() returns the quota",
 CASE(io_destroy, thread_exit_returns_quota,
      "exit_group() in another thread returns the quota",
      .clause = "io_destroy.exit.quota", .flavours = NATIVE,
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	check_exit(BY_LAST_THREAD);
 }
@@ -474,7 +474,7 @@ static void leave_holes(unsigned int kept, int fd)
 CASE(io_destroy, exit_holes,
      "an exit with holes between the contexts ends, and returns the rest",
      .clause = "io_destroy.exit.holes", .needs = "eventfd", .flavours = NATIVE,
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	enum { PATTERNS = 8 };
 	int fd = open_eventfd(0, 0);
@@ -553,21 +553,21 @@ static void check_exit_waits(enum way way)
 
 CASE(io_destroy, exit_waits, "a process is gone when its requests have ended",
      .clause = "io_destroy.exit.in_flight", .needs = "held task_syscall",
-     .flavours = NATIVE, .serial = SERIAL_QUOTA)
+     .flavours = NATIVE, .serial = SERIAL_BODY)
 {
 	check_exit_waits(BY_EXIT);
 }
 
 CASE(io_destroy, kill_waits, "SIGKILL waits for requests in flight",
      .clause = "io_destroy.exit.killed", .needs = "held task_syscall",
-     .flavours = NATIVE, .serial = SERIAL_QUOTA)
+     .flavours = NATIVE, .serial = SERIAL_BODY)
 {
 	check_exit_waits(BY_SIGNAL);
 }
 
 CASE(io_destroy, exec_waits, "execve() waits for requests in flight",
      .clause = "io_destroy.exec.waits", .needs = "held task_syscall",
-     .flavours = NATIVE, .serial = SERIAL_QUOTA)
+     .flavours = NATIVE, .serial = SERIAL_BODY)
 {
 	check_exit_waits(BY_EXEC);
 }
@@ -631,7 +631,7 @@ static void check_exit_together(enum way way)
 CASE(io_destroy, exit_together,
      "exit kills all contexts before it waits for the first",
      .clause = "io_destroy.exit.together", .needs = "held task_syscall",
-     .flavours = NATIVE, .serial = SERIAL_QUOTA, .fixed_by = "dc48e56d7616")
+     .flavours = NATIVE, .serial = SERIAL_BODY, .fixed_by = "dc48e56d7616")
 {
 	check_exit_together(BY_EXIT);
 }
@@ -639,7 +639,7 @@ CASE(io_destroy, exit_together,
 CASE(io_destroy, kill_together,
      "SIGKILL kills all contexts before it waits for the first",
      .clause = "io_destroy.exit.together", .needs = "held task_syscall",
-     .flavours = NATIVE, .serial = SERIAL_QUOTA, .fixed_by = "dc48e56d7616")
+     .flavours = NATIVE, .serial = SERIAL_BODY, .fixed_by = "dc48e56d7616")
 {
 	check_exit_together(BY_SIGNAL);
 }
@@ -664,7 +664,7 @@ static void live_in_world(int fd)
 CASE(io_destroy, world_waits,
      "a world of processes is gone when the requests of its last have ended",
      .clause = "io_destroy.exit.killed", .needs = "root held task_syscall",
-     .flavours = NATIVE, .serial = SERIAL_QUOTA)
+     .flavours = NATIVE, .serial = SERIAL_BODY)
 {
 	struct held *held;
 	pid_t pid;

@@ -20,7 +20,7 @@
 CASE(io_setup, accounting_requested,
      "fs.aio-nr grows by the events asked for, not by those of the ring",
      .clause = "io_setup.accounting.requested", .needs = "aio_sysctls",
-     .quota = 2048, .serial = SERIAL_QUOTA)
+     .quota = 2048, .serial = SERIAL_BODY)
 {
 	const unsigned int counts[] = { 1, 7, 62, 63, 128, 1000 };
 	long charged = aio_nr();
@@ -36,7 +36,7 @@ CASE(io_setup, accounting_requested,
 CASE(io_setup, accounting_destroy,
      "io_destroy() takes off fs.aio-nr what io_setup() charged",
      .clause = "io_setup.accounting.destroy", .needs = "aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	const unsigned int counts[] = { 1, 500, 63 };
 	const unsigned int order[] = { 1, 0, 2 };
@@ -81,7 +81,7 @@ static pid_t child_with_contexts(struct stay *stay)
 
 CASE(io_setup, accounting_exit, "a process that exits gives its quota back",
      .clause = "io_setup.accounting.exit", .needs = "aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	struct stay *stay = shared_memory(sizeof(*stay));
 	long before = aio_nr();
@@ -98,7 +98,7 @@ CASE(io_setup, accounting_exit, "a process that exits gives its quota back",
 CASE(io_setup, accounting_killed,
      "a process that is killed gives its quota back",
      .clause = "io_setup.accounting.exit", .needs = "aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	struct stay *stay = shared_memory(sizeof(*stay));
 	long before = aio_nr();
@@ -113,7 +113,7 @@ CASE(io_setup, accounting_killed,
 
 CASE(io_setup, accounting_failed, "a call that fails leaves fs.aio-nr alone",
      .clause = "io_setup.accounting.failed", .needs = "aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	struct rlimit limit, none;
 	aio_handle ctx = 1, *ctxp = GUARDED(aio_handle);
@@ -144,7 +144,7 @@ CASE(io_setup, accounting_failed, "a call that fails leaves fs.aio-nr alone",
 CASE(io_setup, accounting_failed_quota,
      "a call refused by the quota leaves fs.aio-nr alone",
      .clause = "io_setup.accounting.failed", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 	long charged;
@@ -165,7 +165,7 @@ CASE(io_setup, accounting_failed_quota,
 CASE(io_setup, accounting_namespaces,
      "a process in namespaces of its own counts against the same quota",
      .clause = "io_setup.accounting.namespaces", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	struct stay *stay = shared_memory(sizeof(*stay));
 	long before = aio_nr();

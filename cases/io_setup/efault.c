@@ -77,7 +77,7 @@ CASE(io_setup, efault_read_only_slot,
 CASE(io_setup, efault_read_only_quota,
      "a context whose handle cannot be written gives its quota back",
      .clause = "io_setup.efault.read_only_undone", .needs = "aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle *ctxp = unwritable_handle();
 	unsigned int i;

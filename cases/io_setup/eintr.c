@@ -104,7 +104,7 @@ static void kill_batch(struct held *held, int file, unsigned int children)
 CASE(io_setup, eintr_killed,
      "a process killed while it waits for its address space is gone at once",
      .clause = "io_setup.eintr", .needs = "held task_syscall aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	struct held *held;
 	int file;

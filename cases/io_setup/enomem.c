@@ -113,7 +113,8 @@ static void unmap_all(const struct maps *maps)
 
 CASE(io_setup, enomem_map_count,
      "ENOMEM when the process has all the mappings that it may have",
-     .clause = "io_setup.enomem.map_count", .needs = "root", .serial = true)
+     .clause = "io_setup.enomem.map_count", .needs = "root", .serial = true,
+     .flavours = NATIVE)
 {
 	aio_handle ctx = 0;
 	struct maps maps;
@@ -166,7 +167,7 @@ CASE(io_setup, enomem_mapping,
      "a ring that cannot be mapped is ENOMEM whatever mmap(2) says, "
      "and leaves nothing",
      .clause = "io_setup.enomem.mapping", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 
@@ -199,7 +200,7 @@ CASE(io_setup, enomem_file_max,
 
 CASE(io_setup, enomem_undone, "after many ENOMEMs the quota is what it was",
      .clause = "io_setup.enomem.undone", .needs = "aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 	unsigned int i;

@@ -65,7 +65,7 @@ CASE(io_setup, einval_nr_over_limit,
 CASE(io_setup, eagain_nr_at_limit,
      "as many events as the internal limit are for the quota to judge",
      .clause = "io_setup.einval.nr_limit", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 
@@ -88,7 +88,7 @@ CASE(io_setup, einval_nr_minus_one, "-1 events are refused",
 CASE(io_setup, einval_over_limit_any_quota,
      "the internal limit is judged before the quota, the least one and more",
      .clause = "io_setup.einval.over_limit_any_quota",
-     .needs = "root aio_sysctls", .serial = SERIAL_QUOTA)
+     .needs = "root aio_sysctls", .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 

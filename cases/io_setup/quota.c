@@ -21,7 +21,7 @@ static void leave_room(long events)
 
 CASE(io_setup, eagain_max_nr, "more events than fs.aio-max-nr are EAGAIN",
      .clause = "io_setup.eagain.max_nr", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 
@@ -36,7 +36,7 @@ CASE(io_setup, eagain_max_nr, "more events than fs.aio-max-nr are EAGAIN",
 
 CASE(io_setup, eagain_max_nr_zero, "with fs.aio-max-nr 0 one event is EAGAIN",
      .clause = "io_setup.eagain.max_nr", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 
@@ -48,7 +48,7 @@ CASE(io_setup, eagain_max_nr_zero, "with fs.aio-max-nr 0 one event is EAGAIN",
 CASE(io_setup, eagain_sum,
      "events that fit by themselves but not beside the others are EAGAIN",
      .clause = "io_setup.eagain.sum", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 
@@ -62,7 +62,7 @@ CASE(io_setup, eagain_sum,
 CASE(io_setup, eagain_sum_undone,
      "a context that went over the sum leaves no trace",
      .clause = "io_setup.eagain.sum_undone", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 	long before;
@@ -82,7 +82,7 @@ CASE(io_setup, eagain_sum_undone,
 
 CASE(io_setup, eagain_exact, "the quota can be handed out to the last event",
      .clause = "io_setup.eagain.exact", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0, last = 0;
 
@@ -101,7 +101,7 @@ CASE(io_setup, eagain_exact, "the quota can be handed out to the last event",
 CASE(io_setup, eagain_exact_alone,
      "a single context may have the whole of fs.aio-max-nr",
      .clause = "io_setup.eagain.exact", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 
@@ -125,7 +125,7 @@ CASE(io_setup, nr_wrap_zero, "events whose double is 0 in 32 bits are EAGAIN",
 CASE(io_setup, nr_wrap_zero_any_quota,
      "events whose double is 0 in 32 bits are EAGAIN with any quota",
      .clause = "io_setup.nr_wrap.zero", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 
@@ -139,7 +139,7 @@ CASE(io_setup, nr_wrap_zero_any_quota,
 CASE(io_setup, nr_wrap_quota,
      "events whose double is 2 in 32 bits are judged by the quota",
      .clause = "io_setup.nr_wrap.quota", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 
@@ -153,7 +153,7 @@ CASE(io_setup, nr_wrap_quota,
 CASE(io_setup, nr_wrap_success,
      "events whose double is 2 in 32 bits are charged in full",
      .clause = "io_setup.nr_wrap.success",
-     .needs = "root aio_sysctls wide_long", .serial = SERIAL_QUOTA)
+     .needs = "root aio_sysctls wide_long", .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0, second = 0;
 	long before = aio_nr();

@@ -33,7 +33,7 @@ CASE(io_setup, nr_there, "where there is AIO there are fs.aio-nr and its limit",
 CASE(io_setup, max_nr_lowered,
      "a limit lowered below what is in use breaks no live context",
      .clause = "io_setup.max_nr.lowered", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = new_context(EVENTS), refused = 0;
 	struct io_event event;
@@ -51,7 +51,7 @@ CASE(io_setup, max_nr_lowered,
 
 CASE(io_setup, max_nr_raised, "a limit raised is in force with the next call",
      .clause = "io_setup.max_nr.raised", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	aio_handle ctx = 0;
 
@@ -89,7 +89,7 @@ CASE(io_setup, max_nr_read_only,
 CASE(io_setup, max_nr_largest,
      "the largest unsigned long is taken for a limit, and is one",
      .clause = "io_setup.max_nr.largest", .needs = "root aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	char wanted[40], got[40] = "";
 	aio_handle ctx = 0;

@@ -512,7 +512,8 @@ static long eventfd_id(int efd)
 #define LEAKS 50 /* more than others may open meanwhile */
 
 CASE(io_submit, resfd_freed, "an eventfd is free after the completion",
-     .clause = "io_submit.resfd.closed", .needs = "eventfd", .serial = true)
+     .clause = "io_submit.resfd.closed", .needs = "eventfd",
+     .serial = SERIAL_BODY)
 {
 	int ready = open_eventfd(1, 0), later = open_eventfd(0, 0);
 	int never = open_eventfd(0, 0), efd = open_eventfd(0, 0), i;
@@ -541,7 +542,7 @@ CASE(io_submit, resfd_freed, "an eventfd is free after the completion",
 CASE(io_submit, resfd_freed_when_refused,
      "a refused iocb leaves no reference on its eventfd",
      .clause = "io_submit.count.refused_leaves_nothing", .needs = "eventfd",
-     .serial = true)
+     .serial = SERIAL_BODY, .flavours = RAW)
 {
 	int efd = open_eventfd(0, 0), i;
 	long first = eventfd_id(efd);
@@ -570,7 +571,8 @@ CASE(io_submit, resfd_freed_when_refused,
 
 /* Held by the request alone: nobody else may get what is still in use. */
 CASE(io_submit, resfd_kept_in_flight, "and is kept as long as it is in flight",
-     .clause = "io_submit.resfd.closed", .needs = "eventfd", .serial = true)
+     .clause = "io_submit.resfd.closed", .needs = "eventfd",
+     .serial = SERIAL_BODY)
 {
 	int later = open_eventfd(0, 0), efd, i;
 	aio_handle ctx = new_context(1);

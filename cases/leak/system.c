@@ -107,7 +107,7 @@ CASE(leak, umount,
 
 CASE(leak, quota, "after all of it fs.aio-nr is what it was",
      .clause = "leak.quota", .needs = "aio_sysctls eventfd",
-     .serial = SERIAL_QUOTA, .flavours = NATIVE)
+     .serial = SERIAL_BODY, .flavours = NATIVE)
 {
 	aio_handle ctx = 0, *ctxp = GUARDED(aio_handle);
 	struct iocb *iocb = GUARDED(struct iocb);

@@ -78,7 +78,7 @@ CASE(libaio, queue_init_einval,
 
 CASE(libaio, queue_init_eagain, "a count over the quota is refused with EAGAIN",
      .clause = "libaio.queue_init.eagain", .needs = "root aio_sysctls",
-     .flavours = LIBAIO, .serial = SERIAL_QUOTA)
+     .flavours = LIBAIO, .serial = SERIAL_BODY)
 {
 	io_context_t ctx = GARBAGE;
 

@@ -98,14 +98,14 @@ static void read_across_the_end(int flags)
 
 CASE(ops, pread_short, "a read across the end completes with what there is",
      .clause = "ops.pread.short", .on = ON_BLOCK, .every_device = true,
-     .serial = true)
+     .serial = SERIAL_BODY)
 {
 	read_across_the_end(O_DIRECT);
 }
 
 CASE(ops, pread_short_buffered, "so it does through the page cache",
      .clause = "ops.pread.short", .on = ON_BLOCK, .every_device = true,
-     .serial = true)
+     .serial = SERIAL_BODY)
 {
 	read_across_the_end(0);
 }
@@ -133,7 +133,7 @@ CASE(ops, pwrite_enospc, "a write at or past the end completes with ENOSPC",
 
 CASE(ops, pwrite_short, "a write across the end completes with what fits",
      .clause = "ops.pwrite.short", .on = ON_BLOCK, .every_device = true,
-     .serial = true)
+     .serial = SERIAL_BODY)
 {
 	struct storage storage = open_storage(O_RDWR | O_DIRECT);
 	aio_handle ctx = new_context(1);

@@ -38,7 +38,7 @@ static void *make_and_destroy(void *arg)
 CASE(race, setup_destroy,
      "threads that make and destroy contexts keep table and quota exact",
      .clause = "race.setup_destroy", .needs = "aio_sysctls",
-     .serial = SERIAL_QUOTA, .flavours = NATIVE)
+     .serial = SERIAL_BODY, .flavours = NATIVE)
 {
 	struct meeting meeting = { .n = MAKERS };
 	struct thread *threads[MAKERS];
@@ -183,7 +183,7 @@ static void fight_for_quota(struct fight *fight)
 
 CASE(race, quota, "processes that fight for the last of the quota share it",
      .clause = "race.quota", .needs = "root aio_sysctls cpus2",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	struct fight *fight = shared_memory(sizeof(*fight));
 	long before = aio_nr();

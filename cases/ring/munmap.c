@@ -36,7 +36,7 @@ CASE(ring, munmap, "with the ring unmapped every call is EINVAL",
 CASE(ring, munmap_accounting,
      "a context without its ring is charged until its process ends",
      .clause = "ring.munmap.accounting", .needs = "aio_sysctls",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	struct gate *gates = shared_memory(2 * sizeof(*gates));
 	long before = aio_nr();

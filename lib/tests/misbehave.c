@@ -360,7 +360,7 @@ CASE(harness, watches_quota, "fs.aio-nr, exactly, while a stranger moves it",
 
 /* The exit waits for grace periods, and has given the quota back by then. */
 CASE(harness, leaves_slowly, "a context left to the exit",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	new_context(5);
 	EXPECT_EQ(aio_nr_at_start() + 5, aio_nr());
@@ -374,7 +374,7 @@ CASE(harness, leaves_slowly_alone, "the same, when nobody may see it",
 }
 
 CASE(harness, leaves_with_child, "the same, with a child that lives on",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	new_context(5);
 	EXPECT_EQ(aio_nr_at_start() + 5, aio_nr());
