@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -160,12 +161,14 @@ class Builder:
         if config:
             environment["KCONFIG_ALLCONFIG"] = str(config)
         with open(self.log, "a", encoding="utf-8") as log:
-            making = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            making = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
             try:
                 status = making.wait()
             except BaseException:
-                # SIGKILL would leave those alone that it has started
-                making.terminate()
+                # a make that dies alone leaves those behind that it has started
+                os.killpg(making.pid, signal.SIGTERM)
                 making.wait()
                 raise
         if status:
