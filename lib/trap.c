@@ -10,29 +10,80 @@
 #include <unistd.h>
 
 #include "case.h"
+#include "needs.h"
 
 struct trap {
 	void *pages;
 	size_t size;
 	int fd;
+	bool writes;
 };
 
-struct trap *trap_set(void *pages, size_t size)
+NEED(write_traps, "a userfaultfd that protects from writes")
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	const char *why = NULL;
+
+	if (fd < 0)
+		return strerror(errno);
+	if (ioctl(fd, UFFDIO_API, &api))
+		why = strerror(errno);
+	else if (!(api.features & UFFD_FEATURE_PAGEFAULT_FLAG_WP))
+		why = "this one does not";
+	close(fd);
+	return why;
+}
+
+static struct trap *new_trap(void *pages, size_t size, uint64_t mode)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register range = {
 		.range = { (uintptr_t)pages, size },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
+		.mode = mode,
 	};
 	struct trap *trap = malloc(sizeof(*trap));
 
 	REQUIRE(trap);
 	trap->pages = pages;
 	trap->size = size;
+	trap->writes = mode == UFFDIO_REGISTER_MODE_WP;
 	trap->fd = keep((int)syscall(SYS_userfaultfd, O_CLOEXEC));
 	REQUIRE(!ioctl(trap->fd, UFFDIO_API, &api));
-	REQUIRE(!madvise(pages, size, MADV_DONTNEED));
 	REQUIRE(!ioctl(trap->fd, UFFDIO_REGISTER, &range));
+	return trap;
+}
+
+struct trap *trap_set(void *pages, size_t size)
+{
+	REQUIRE(!madvise(pages, size, MADV_DONTNEED));
+	return new_trap(pages, size, UFFDIO_REGISTER_MODE_MISSING);
+}
+
+static void protect(struct trap *trap, uint64_t mode)
+{
+	struct uffdio_writeprotect range = {
+		.range = { (uintptr_t)trap->pages, trap->size },
+		.mode = mode,
+	};
+
+	REQUIRE(!ioctl(trap->fd, UFFDIO_WRITEPROTECT, &range));
+}
+
+/* What is to be protected must be there. */
+struct trap *trap_set_writes(void *pages, size_t size)
+{
+	volatile char *byte = pages;
+	struct trap *trap;
+	size_t at;
+	char was;
+
+	for (at = 0; at < size; at += PAGE_SIZE) {
+		was = byte[at];
+		byte[at] = was;
+	}
+	trap = new_trap(pages, size, UFFDIO_REGISTER_MODE_WP);
+	protect(trap, UFFDIO_WRITEPROTECT_MODE_WP);
 	return trap;
 }
 
@@ -53,7 +104,9 @@ void trap_release(struct trap *trap, const void *content)
 		.range = { (uintptr_t)trap->pages, trap->size },
 	};
 
-	if (content)
+	if (trap->writes)
+		protect(trap, 0);
+	else if (content)
 		REQUIRE(!ioctl(trap->fd, UFFDIO_COPY, &copy));
 	else
 		REQUIRE(!ioctl(trap->fd, UFFDIO_ZEROPAGE, &zeroes));

@@ -17,6 +17,12 @@ struct trap;
  * stood in them is gone.
  */
 struct trap *trap_set(void *pages, size_t size);
+/*
+ * trap_set_writes() - one for writes alone: what stands in the pages can be
+ * read. For .needs = "write_traps"; trap_release() has the content stay as it
+ * is.
+ */
+struct trap *trap_set_writes(void *pages, size_t size);
 /* trap_wait() - wait until somebody is caught. */
 void trap_wait(struct trap *trap);
 /*
