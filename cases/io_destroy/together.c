@@ -103,7 +103,7 @@ static void expect_end(const struct crowd *crowd)
 CASE(io_destroy, cgroup_killed,
      "who is killed with a cgroup goes with the last request, the memory too",
      .clause = "io_destroy.exit.killed", .needs = "memcg held task_syscall",
-     .flavours = NATIVE, .serial = SERIAL_QUOTA, .quota = REQUESTS * EVENTS)
+     .flavours = NATIVE, .serial = SERIAL_BODY, .quota = REQUESTS * EVENTS)
 {
 	struct crowd crowd = gather();
 
@@ -114,7 +114,7 @@ CASE(io_destroy, cgroup_killed,
 CASE(io_destroy, cgroup_oom,
      "so does who is killed since the cgroup is out of memory",
      .clause = "io_destroy.exit.killed", .needs = "memcg held task_syscall",
-     .flavours = NATIVE, .serial = SERIAL_QUOTA, .quota = REQUESTS * EVENTS)
+     .flavours = NATIVE, .serial = SERIAL_BODY, .quota = REQUESTS * EVENTS)
 {
 	struct crowd crowd = gather();
 
@@ -183,7 +183,7 @@ CASE(io_destroy, namespaces_free_mounts,
      "namespaces end after the last request in them, and free their mounts",
      .clause = "io_destroy.exit.killed",
      .needs = "root held mkfs_ext4 own_mounts task_syscall", .flavours = NATIVE,
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	struct world *world = shared_memory(sizeof(*world));
 	struct held *held;

@@ -269,7 +269,7 @@ static void expect_freed(const char *group)
 CASE(io_setup, enomem_pages,
      "ENOMEM when a cgroup has no room for the ring, and its pages go back",
      .clause = "io_setup.enomem.pages", .needs = "memcg", .flavours = NATIVE,
-     .serial = SERIAL_QUOTA, .quota = CONTEXTS * RING + LARGE)
+     .serial = SERIAL_BODY, .quota = CONTEXTS * RING + LARGE)
 {
 	const char *group = bounded_group();
 	aio_handle ctxs[CONTEXTS] = { 0 }, large = 0;
@@ -295,7 +295,7 @@ CASE(io_setup, enomem_pages,
 CASE(io_setup, enomem_killed,
      "who is killed for want of memory for a ring leaves nothing of it",
      .clause = "io_setup.enomem.pages", .needs = "memcg", .flavours = NATIVE,
-     .serial = SERIAL_QUOTA, .quota = CONTEXTS * RING)
+     .serial = SERIAL_BODY, .quota = CONTEXTS * RING)
 {
 	const char *group = bounded_group();
 	aio_handle ctxs[CONTEXTS] = { 0 };

@@ -92,7 +92,7 @@ CASE(race, setup_destroyed,
      "a context destroyed before io_setup() ends: that is waited for",
      .clause = "race.setup_destroyed",
      .needs = "write_traps aio_sysctls eventfd task_syscall",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	destroy_in_setup(false);
 }
@@ -101,7 +101,7 @@ CASE(race, setup_destroyed_fails,
      "one whose io_setup() then fails is taken down once",
      .clause = "race.setup_destroyed",
      .needs = "write_traps aio_sysctls eventfd task_syscall",
-     .serial = SERIAL_QUOTA)
+     .serial = SERIAL_BODY)
 {
 	destroy_in_setup(true);
 }
