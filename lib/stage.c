@@ -479,5 +479,7 @@ unsigned int rounds(unsigned int wanted)
 
 	if (slow <= 1)
 		return wanted;
-	return (unsigned int)(wanted / (slow < FEWEST ? slow : FEWEST));
+	wanted = (unsigned int)(wanted / (slow < FEWEST ? slow : FEWEST));
+	/* none would prove nothing */
+	return wanted ? wanted : 1;
 }
