@@ -216,6 +216,7 @@ check: deps-check ## the project's own tests
 	$(PYTHON) -m runner.contract check
 	$(PYTHON) -m pytest -q runner/tests
 	$(AIOABI) run
+	$(MAKE) teeth
 
 check-html: deps-html ## look at the pages of a report in headless Chromium
 	$(PYTHON) -m pytest -q runner/tests/html_check.py
