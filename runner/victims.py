@@ -211,7 +211,7 @@ def attempt(trial: Trial, folder: Path) -> Verdict:
         failed,
         asked,
         time.monotonic() - begun,
-        text.splitlines()[-5:],
+        text.splitlines()[-40:],
     )
 
 
