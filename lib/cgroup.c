@@ -88,7 +88,7 @@ static void remove_group(int fd)
 		breathe();
 }
 
-const char *own_cgroup(void)
+const char *own_cgroup(size_t limit)
 {
 	static unsigned int n;
 	char *dir;
@@ -98,6 +98,9 @@ const char *own_cgroup(void)
 	REQUIRE(!mkdir(dir, 0755));
 	last_group = dir;
 	at_death(remove_group, -1);
+	cgroup_set(dir, "memory.max", limit);
+	if (cgroup_can(dir, "memory.swap.max"))
+		cgroup_set(dir, "memory.swap.max", 0);
 	return dir;
 }
 

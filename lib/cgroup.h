@@ -11,10 +11,11 @@
 #include <stddef.h>
 
 /*
- * own_cgroup() - make one without processes; gives its directory. It goes with
- * the case: who is in it must not outlive that.
+ * own_cgroup() - make one without processes, that may have so many bytes of
+ * memory and no swap; gives its directory. It goes with the case: who is in it
+ * must not outlive that.
  */
-const char *own_cgroup(void);
+const char *own_cgroup(size_t limit);
 
 /* cgroup_enter() - this process, and what it maps from now on, is in it. */
 void cgroup_enter(const char *dir);

@@ -60,11 +60,7 @@ static struct crowd gather(void)
 	unsigned int i;
 	int fd;
 
-	crowd.group = own_cgroup();
-	cgroup_set(crowd.group, "memory.max", LIMIT);
-	/* what it eats is not to go there */
-	if (cgroup_can(crowd.group, "memory.swap.max"))
-		cgroup_set(crowd.group, "memory.swap.max", 0);
+	crowd.group = own_cgroup(LIMIT);
 	crowd.held = held_open(&fd);
 	hold(crowd.held, HOLD_READS);
 	for (i = 0; i < PROCESSES; i++) {

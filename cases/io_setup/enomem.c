@@ -246,16 +246,6 @@ static void be_spared(void)
 	close(fd);
 }
 
-static const char *bounded_group(void)
-{
-	const char *group = own_cgroup();
-
-	cgroup_set(group, "memory.max", LIMIT);
-	if (cgroup_can(group, "memory.swap.max"))
-		cgroup_set(group, "memory.swap.max", 0);
-	return group;
-}
-
 static void expect_freed(const char *group)
 {
 	EXPECT_QUOTA_BACK();
@@ -271,7 +261,7 @@ CASE(io_setup, enomem_pages,
      .clause = "io_setup.enomem.pages", .needs = "memcg", .flavours = NATIVE,
      .serial = SERIAL_BODY, .quota = CONTEXTS * RING + LARGE)
 {
-	const char *group = bounded_group();
+	const char *group = own_cgroup(LIMIT);
 	aio_handle ctxs[CONTEXTS] = { 0 }, large = 0;
 	pid_t pid = child_fork();
 	unsigned int n;
@@ -297,7 +287,7 @@ CASE(io_setup, enomem_killed,
      .clause = "io_setup.enomem.pages", .needs = "memcg", .flavours = NATIVE,
      .serial = SERIAL_BODY, .quota = CONTEXTS * RING)
 {
-	const char *group = bounded_group();
+	const char *group = own_cgroup(LIMIT);
 	aio_handle ctxs[CONTEXTS] = { 0 };
 	pid_t pid = child_fork();
 
