@@ -149,7 +149,7 @@ NEED(realtime, "real-time scheduling")
 	return NULL;
 }
 
-NEED(userfaultfd, "a userfaultfd that stops the kernel too")
+static const char *no_userfaultfd(uint64_t features)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
@@ -159,8 +159,20 @@ NEED(userfaultfd, "a userfaultfd that stops the kernel too")
 		return strerror(errno);
 	if (ioctl(fd, UFFDIO_API, &api))
 		why = strerror(errno);
+	else if ((api.features & features) != features)
+		why = "this one does not";
 	close(fd);
 	return why;
+}
+
+NEED(userfaultfd, "a userfaultfd that stops the kernel too")
+{
+	return no_userfaultfd(0);
+}
+
+NEED(write_traps, "a userfaultfd that protects from writes")
+{
+	return no_userfaultfd(UFFD_FEATURE_PAGEFAULT_FLAG_WP);
 }
 
 NEED(eventfd, "eventfd(2)")

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "case.h"
-#include "needs.h"
 
 struct trap {
 	void *pages;
@@ -18,22 +17,6 @@ struct trap {
 	int fd;
 	bool writes;
 };
-
-NEED(write_traps, "a userfaultfd that protects from writes")
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
-	const char *why = NULL;
-
-	if (fd < 0)
-		return strerror(errno);
-	if (ioctl(fd, UFFDIO_API, &api))
-		why = strerror(errno);
-	else if (!(api.features & UFFD_FEATURE_PAGEFAULT_FLAG_WP))
-		why = "this one does not";
-	close(fd);
-	return why;
-}
 
 static struct trap *new_trap(void *pages, size_t size, uint64_t mode)
 {
