@@ -141,8 +141,8 @@ class CaseSession:
                 path = (ROOT / case.file).resolve()
                 self._by_file.setdefault(path, []).append(case)
             # before a machine is booted for nothing
+            keys = [Key(case.id, "", "") for case in catalogue.cases]
             for pattern in map(Pattern, self.options.get("select") or ()):
-                keys = [Key(case.id, "", "") for case in catalogue.cases]
                 if not pattern.of_item and not any(map(pattern.matches, keys)):
                     raise ExecutorError(f"no case is named by {pattern.text!r}")
             self._executor = self.target.executor(patience(catalogue.cases))
