@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Sequence
 
 from .guest import Console, Guest, GuestExecutor, VmTarget
+from .interrupt import ends_as_interrupt
 from .options import Options
 from .targets import patience, read_catalogue
 
@@ -133,4 +134,5 @@ def main(kernels: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with ends_as_interrupt():
+        sys.exit(main(sys.argv[1:]))

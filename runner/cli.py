@@ -16,6 +16,7 @@ from rich.text import Text
 from . import ROOT
 from .faults import faults
 from .inject import inject
+from .interrupt import ends_as_interrupt
 from .items import OUTCOMES, Outcome, Pattern, select
 from .lab.cli import coverage, lab, mutants, old_bugs
 from .matrix import kernels_command, matrix_command
@@ -42,7 +43,18 @@ Exit status: 0 all as the contract says; 1 a case failed, was lost or is fixed;
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The commands: one that is interrupted has no verdict, so its status is 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Does this kernel keep the contract of the Linux native AIO ABI?"""
 
@@ -244,8 +256,9 @@ def main() -> None:
     if typed[:1] == ["run"] and "--" in typed:
         cut = typed.index("--")
         ours, theirs = typed[:cut], typed[cut + 1 :]
-    if typed[:1] == ["bisect-step"]:
-        sys.exit(
-            step(lambda: cli.main(ours, prog_name="aioabi", standalone_mode=False))
-        )
-    cli.main(ours, prog_name="aioabi", obj=theirs)
+    with ends_as_interrupt():
+        if typed[:1] == ["bisect-step"]:
+            sys.exit(
+                step(lambda: cli.main(ours, prog_name="aioabi", standalone_mode=False))
+            )
+        cli.main(ours, prog_name="aioabi", obj=theirs)

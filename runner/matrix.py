@@ -19,6 +19,7 @@ from rich.table import Table
 
 from . import ROOT
 from .archive import Archive, ArchiveError
+from .interrupt import end_running, run_gently
 from .items import OUTCOMES, Key, Outcome, worst
 from .kernels import Cached, Offer, cached, matches, newest_of_each, offers
 from .options import Options, click_options
@@ -191,6 +192,7 @@ def matrix_command(
                 _report(line, verbose)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            end_running()
             raise
     done = [lines[name] for name in names if name in lines]
     console = _console()
@@ -233,7 +235,7 @@ def run_one(what: str, options: Options, patterns: Sequence[str]) -> Line:
     ]
     begun = time.monotonic()
     with tempfile.TemporaryFile("w+", errors="replace") as said:
-        status = subprocess.run(
+        status = run_gently(
             command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
         ).returncode
         said.seek(0)

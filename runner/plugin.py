@@ -8,7 +8,6 @@ pytest's set-up and tear-down round one.
 """
 import os
 import shlex
-import signal
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 
 from . import ROOT
 from .executor import Executor, ExecutorError, Order
+from .interrupt import ends_as_interrupt
 from .items import BAD, Case, Key, Outcome, Pattern, Record
 from .items import exit_status, printable, select
 from .options import Options, from_pytest, add_to_pytest
@@ -198,6 +198,7 @@ class CaseSession:
 
     # The run
 
+    @ends_as_interrupt()
     def loop(self, session: pytest.Session, items: Sequence[CaseItem]) -> None:
         """Run these items."""
         assert self._executor and self._catalogue
@@ -231,10 +232,7 @@ class CaseSession:
         screen = display(self.config.option.verbose, len(items) * rounds, estimate)
         state = "interrupted"
         more: dict[str, Any] = {"complete": False}
-        handlers = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP)}
         try:
-            for number in handlers:
-                signal.signal(number, signal.default_int_handler)
             for text in self.notes:
                 screen.note(text)
             end = self._drive(session, items, writer, screen)
@@ -244,8 +242,6 @@ class CaseSession:
         finally:
             screen.close()
             self.close()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
             counts = Summary(self.outcomes).counts
             self.run = writer.finish(state, counts=dict(counts), **more)
             Index(self.store)

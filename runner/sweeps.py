@@ -22,6 +22,7 @@ import click
 
 from . import ROOT
 from .faults import PROGRAM, points
+from .interrupt import ends_as_interrupt, run_gently
 from .lab.build import images as built
 from .victims import main as victims
 
@@ -70,7 +71,7 @@ def sweep_here() -> Swept:
     """Run the cases on this kernel."""
     found = Swept()
     command = [str(PROGRAM), "run", "--format", "records", CASES]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    done = run_gently(command, stdout=subprocess.PIPE)
     for record in records(done.stdout.splitlines()):
         found.take(record)
     if not found.outcomes:
@@ -84,7 +85,7 @@ def sweep_on(kernel: Path) -> Swept:
     with tempfile.TemporaryDirectory(prefix="aioabi-faults-") as results:
         command = [str(AIOABI), "run", "-q", "--results", results]
         command += ["--kernel", str(kernel), CASES]
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+        run_gently(command, stdout=subprocess.DEVNULL)
         for path in Path(results).rglob("outcomes.jsonl"):
             for record in records(path.read_text(encoding="utf-8").splitlines()):
                 found.take(record)
@@ -139,4 +140,5 @@ def main(kernel: Optional[Path], tried: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ends_as_interrupt():
+        main()

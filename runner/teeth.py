@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .interrupt import ends_as_interrupt, run_gently
+
 ROOT = Path(__file__).resolve().parent.parent
 EXPLAINED = ROOT / "cases" / "teeth.toml"
 PROGRAM = ROOT / "build" / "aioabi-cases"
@@ -160,11 +162,10 @@ def render(verdict: Verdict, verbose: bool = False) -> list[str]:
 def gauge(program: Path, patterns: Sequence[str]) -> list[Record]:
     """Run the program under sabotage; give what it says of cases and breaks."""
     command = [str(program), "run", "--sabotage", "--format", "records", *patterns]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        records = [json.loads(line) for line in process.stdout]
+    done = run_gently(command, stdout=subprocess.PIPE)
+    records = [json.loads(line) for line in done.stdout.splitlines()]
     if not any(record["type"] == "break" for record in records):
-        raise TeethError(f"{program} ended with status {process.returncode}")
+        raise TeethError(f"{program} ended with status {done.returncode}")
     return records
 
 
@@ -220,4 +221,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ends_as_interrupt():
+        sys.exit(main())

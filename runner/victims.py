@@ -183,6 +183,10 @@ def attempt(trial: Trial, folder: Path) -> Verdict:
         os.killpg(process.pid, signal.SIGKILL)
         text, _ = process.communicate()
         ended = False
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
     asked = failed = 0
     if trial.fault:
         asked, failed = counts(shared.read_bytes(), table)[fault.name]

@@ -40,6 +40,7 @@ class Suite:
         self.gate = folder / "gate"
         self.baselines = folder / "baselines"
         self.store = Store(self.results)
+        self.also: dict[str, str] = {}  # in the environment
 
     def command(self, *args: str) -> list[str]:
         """The command line of `aioabi run` here."""
@@ -57,6 +58,7 @@ class Suite:
             "FAKE_FILE": str(self.cases / "verdict.c"),
             "FAKE_GATE": str(self.gate),
             "AIOABI_BASELINES": str(self.baselines),
+            **self.also,
         }
 
     def __call__(self, *args: str, cases: str = "v.pass", fake: str = "") -> Result:

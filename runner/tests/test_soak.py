@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`aioabi soak`: batches in ever other orders, until one is not well."""
+import json
+import signal
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +12,7 @@ from runner.matrix import Line
 from runner.options import Options
 from runner.soak import ROUNDS_MAX, _rounds
 
-from .conftest import FAKE, Result, Suite
+from .conftest import FAKE, Result, Suite, alive, wait_for
 
 
 def soak(suite: Suite, *args: str, cases: str) -> Result:
@@ -53,6 +55,21 @@ def test_stops_at_the_first_batch_that_is_not_well(suite: Suite) -> None:
     again = "again: runner/aioabi run --flavour raw --repeat 1 --shuffle 7 "
     assert again in result.out
     assert {outcome.outcome for outcome in suite.last().outcomes()} == {"pass", "fail"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(suite: Suite, number: signal.Signals) -> None:
+    """Its batch is told to end, and waited for: nothing stays behind."""
+    scratch = suite.folder / "tmp"
+    scratch.mkdir()
+    own = ("--program", str(FAKE), "--cases", str(suite.cases), "--flavour", "raw")
+    suite.also["TMPDIR"] = str(scratch)
+    running = suite.start("soak", *own, "v", cases="v.wait")
+    wait_for(lambda: [*scratch.rglob("run.json")])
+    facts = json.loads(next(scratch.rglob("run.json")).read_text())
+    assert running.end(number) == 2
+    assert not alive(int(facts["executor_pid"]))
+    assert not [*scratch.iterdir()] and not suite.results.exists()
 
 
 def test_nothing_could_be_run(suite: Suite) -> None:
