@@ -28,20 +28,21 @@
 #include "run_case.h"
 #include "tasks.h"
 
-#define TIME_LIMIT	   10	/* seconds, of a case that names none */
-#define QUOTA		   1024 /* of fs.aio-nr, of a case that names none */
-#define GRACE		   10	/* seconds from SIGKILL to "unkillable" */
-#define CUT_SHORT	   0.5	/* seconds for what a child's ASSERT ended */
-#define SETTLE		   0.5	/* seconds for fs.aio-nr to come back */
-#define UNKILLABLE_MAX	   3
-#define HANGS_IN_A_ROW_MAX 10
-#define MEASUREMENTS	   3 /* of what another program may have disturbed */
-#define HUNT_SECONDS	   20
-#define OUTPUT_MAX	   (16 * 1024)
-#define SLOTS_MAX	   64
-#define LOOK		   100 /* milliseconds, if nothing happens, … */
-#define LOOK_OFTEN	   1   /* … or may at any moment without a sign */
-#define ALIVE		   1   /* second, between two records of being well */
+#define TIME_LIMIT     10   /* seconds, of a case that names none */
+#define QUOTA	       1024 /* of fs.aio-nr, of a case that names none */
+#define GRACE	       10   /* seconds from SIGKILL to "unkillable" */
+#define CUT_SHORT      0.5  /* seconds for what a child's ASSERT ended */
+#define SETTLE	       0.5  /* seconds for fs.aio-nr to come back */
+#define UNKILLABLE_MAX 3
+#define HANGS_KNOWN    4 /* as many, and hanging is nothing new … */
+#define HANGS_SHORTER  5 /* … so that limits are divided by this */
+#define MEASUREMENTS   3 /* of what another program may have disturbed */
+#define HUNT_SECONDS   20
+#define OUTPUT_MAX     (16 * 1024)
+#define SLOTS_MAX      64
+#define LOOK	       100 /* milliseconds, if nothing happens, … */
+#define LOOK_OFTEN     1   /* … or may at any moment without a sign */
+#define ALIVE	       1   /* second, between two records of being well */
 
 const char *const outcome_names[OUTCOME_COUNT] = {
 	[OUTCOME_PASS] = "pass",   [OUTCOME_FAIL] = "fail",
@@ -78,7 +79,7 @@ static struct item *queue, **queue_end = &queue;
 static struct item *past, **past_end = &past; /* that did not end alone */
 static unsigned int counts[OUTCOME_COUNT];
 static unsigned long runs;
-static unsigned int unkillable, hangs_in_a_row;
+static unsigned int unkillable, hangs;
 static double opened, said_alive;
 static const char *why_stopped;
 static char why_buffer[200];
@@ -671,6 +672,13 @@ static void judge_report(struct verdict *verdict, struct report *report)
 		 report->reason);
 }
 
+static void note_hang(void)
+{
+	hangs++;
+	if (hangs >= RUN_HANGS_MAX)
+		executor_stop("too many cases hung");
+}
+
 /* What the child's end itself says; a case always leaves by itself with 0. */
 static void judge_exit(struct verdict *verdict, const struct slot *slot,
 		       int status)
@@ -681,7 +689,7 @@ static void judge_exit(struct verdict *verdict, const struct slot *slot,
 	if (slot->killed > 0 && slot->cut_short > 0)
 		return;
 	if (slot->killed > 0) {
-		fail_as(verdict, "hang", "did not end within %.0f s",
+		fail_as(verdict, "hang", "did not end within %.1f s",
 			slot->limit);
 		return;
 	}
@@ -854,10 +862,8 @@ static void end_item(struct slot *slot, int status)
 		journal_undo_sysctls();
 	judge(&verdict, slot, status);
 	repeat = judge_quota(&verdict, slot);
-	if (!item->breakage)
-		hangs_in_a_row = slot->killed > 0 && slot->cut_short <= 0
-					 ? hangs_in_a_row + 1
-					 : 0;
+	if (!item->breakage && slot->killed > 0 && slot->cut_short <= 0)
+		note_hang();
 	if (!repeat)
 		say(item, &verdict);
 	slot_free(slot);
@@ -868,8 +874,6 @@ static void end_item(struct slot *slot, int status)
 		keep_for_hunt(item);
 	else
 		free(item);
-	if (hangs_in_a_row >= HANGS_IN_A_ROW_MAX)
-		executor_stop("ten cases in a row hung");
 }
 
 static pid_t stuck[UNKILLABLE_MAX];
@@ -907,12 +911,12 @@ static void abandon(struct slot *slot)
 	if (unkillable < UNKILLABLE_MAX)
 		stuck[unkillable] = slot->pid;
 	unkillable++;
-	hangs_in_a_row++;
+	note_hang();
 	kernel_log_read(true, found_report);
 	drain_output(slot);
 	judge(&verdict, slot, 0);
 	fail_as(&verdict, "hang",
-		"did not end within %.0f s, and SIGKILL does not end it",
+		"did not end within %.1f s, and SIGKILL does not end it",
 		slot->limit);
 	snprintf(verdict.unwell, sizeof(verdict.unwell),
 		 "process %d cannot be killed", slot->pid);
@@ -921,8 +925,18 @@ static void abandon(struct slot *slot)
 	verdict_free(&verdict);
 	if (unkillable >= UNKILLABLE_MAX)
 		executor_stop("three cases could not be killed");
-	else if (hangs_in_a_row >= HANGS_IN_A_ROW_MAX)
-		executor_stop("ten cases in a row hung");
+}
+
+/*
+ * A kernel on which one case after the other hangs must not take hours to be
+ * told from a good one: it has failed by then, so that the rest need not have
+ * all the time that a slow machine could need.
+ */
+static double shortened(const struct slot *slot, double seconds)
+{
+	bool known = hangs >= HANGS_KNOWN && !slot->item->breakage;
+
+	return known ? seconds / HANGS_SHORTER : seconds;
 }
 
 static void check_limits(struct slot *slot)
@@ -930,7 +944,8 @@ static void check_limits(struct slot *slot)
 	double t = now();
 
 	if (slot->killed > 0) {
-		if (t - slot->killed > GRACE * options->timeout_scale)
+		if (t - slot->killed >
+		    shortened(slot, GRACE * options->timeout_scale))
 			abandon(slot);
 		return;
 	}
@@ -940,8 +955,10 @@ static void check_limits(struct slot *slot)
 	if (slot->cut_short > 0 &&
 	    t - slot->cut_short <= CUT_SHORT * options->timeout_scale)
 		return;
-	if (slot->cut_short <= 0 && t - slot->started <= slot->limit)
+	if (slot->cut_short <= 0 &&
+	    t - slot->started <= shortened(slot, slot->limit))
 		return;
+	slot->limit = shortened(slot, slot->limit);
 	slot->tasks = slot->cut_short > 0 ? NULL : malloc(32 * 1024);
 	if (slot->tasks)
 		tasks_describe(slot->pid, slot->tasks, 32 * 1024);
@@ -1316,6 +1333,7 @@ bool executor_open(const struct options *opts, char *why, unsigned int size)
 	struct run_facts facts = { .options = opts };
 
 	options = opts;
+	hangs = opts->hung;
 	opened = now();
 	executor_pid = getpid();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);

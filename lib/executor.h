@@ -56,12 +56,16 @@ struct verdict {
 	char *kernel_log;
 };
 
+/* So many cases that hang end a run: more would say nothing new. */
+#define RUN_HANGS_MAX 20
+
 struct options {
 	const char *dir;
 	unsigned int jobs;
 	unsigned int repeat;
 	double timeout_scale;
-	double deadline; /* seconds from the start; 0: none */
+	double deadline;   /* seconds from the start; 0: none */
+	unsigned int hung; /* cases, in an earlier guest of the same run */
 	bool ours;
 	bool shuffled;
 	unsigned long seed;

@@ -69,6 +69,7 @@ static void usage(FILE *f)
 	      "  --shuffle SEED        in an order made from SEED (0: a new one)\n"
 	      "  --timeout-scale X     multiply time limits (default: measured)\n"
 	      "  --deadline S          what has not run after S seconds is lost\n"
+	      "  --hung N              so many have hung elsewhere: see RUN_HANGS_MAX\n"
 	      "  --format F            records or ktap (default: ktap on a terminal)\n"
 	      "  --ours                the machine is the run's own: every kernel\n"
 	      "                        message and change of fs.aio-nr counts\n"
@@ -561,6 +562,7 @@ enum {
 	OPT_SHUFFLE,
 	OPT_SCALE,
 	OPT_DEADLINE,
+	OPT_HUNG,
 	OPT_FORMAT,
 	OPT_OURS,
 	OPT_SABOTAGE,
@@ -578,6 +580,7 @@ static const struct option long_options[] = {
 	{ "shuffle", required_argument, NULL, OPT_SHUFFLE },
 	{ "timeout-scale", required_argument, NULL, OPT_SCALE },
 	{ "deadline", required_argument, NULL, OPT_DEADLINE },
+	{ "hung", required_argument, NULL, OPT_HUNG },
 	{ "format", required_argument, NULL, OPT_FORMAT },
 	{ "ours", no_argument, NULL, OPT_OURS },
 	{ "sabotage", no_argument, NULL, OPT_SABOTAGE },
@@ -630,6 +633,10 @@ static void take_option(int option, const char *value)
 		return;
 	case OPT_DEADLINE:
 		options.deadline = factor_of("deadline", value);
+		return;
+	case OPT_HUNG:
+		options.hung = (unsigned int)number_of("hung", value, 0,
+						       RUN_HANGS_MAX);
 		return;
 	case OPT_FORMAT:
 		if (strcmp(value, "records") && strcmp(value, "ktap"))

@@ -132,6 +132,7 @@ void record_run(const struct run_facts *facts)
 	json_number(&json, "pid", getpid());
 	json_number(&json, "jobs", options->jobs);
 	json_seconds(&json, "timeout_scale", options->timeout_scale);
+	json_number(&json, "hangs_max", RUN_HANGS_MAX);
 	json_number(&json, "seed", (long long)options->seed);
 	json_number(&json, "aio_nr", facts->aio_nr);
 	json_number(&json, "aio_max_nr", facts->aio_max_nr);

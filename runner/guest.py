@@ -33,6 +33,7 @@ SILENCE = 20.0  # the executor says something every second
 SILENCE_BOOTS = 4.0  # or, on a slow machine, this many times what its boot took
 PARTING = 3.0
 FILES = 60.0  # seconds for files to come after the executor has left
+LOST_MAX = 40  # guests: more would say nothing new of such a kernel
 BARREN_MAX = 5  # guests in a row that were lost with nothing passed
 CONSOLE_MAX = 400  # lines that an outcome carries
 CONSOLE_TAIL = 40
@@ -281,11 +282,14 @@ class GuestExecutor(Executor):
         self._flying: set[int] = set()
         self._early: list[Record] = []
         self._next = 0
-        self._barren = 0
+        self._guests_lost = 0
+        self._barren = 0  # of these, the last ones, in which nothing passed
         self._passed = False
         self._unwell = ""
         self._told_to_stop = ""
         self._patience = SILENCE
+        self._hangs = 0  # items that hung, and how many may: all guests count
+        self._hangs_max = 1
 
     @property
     def machine(self) -> Optional[Machine]:
@@ -329,6 +333,7 @@ class GuestExecutor(Executor):
                 plan.otherwise = None
                 self._patience = max(SILENCE, SILENCE_BOOTS * seconds)
                 self._passed, self._unwell = False, ""
+                self._hangs_max = int(run["hangs_max"])
                 return guest, run, said
             guest.machine.kill()
             said.append(note(f"the guest did not boot: {why}"))
@@ -376,6 +381,8 @@ class GuestExecutor(Executor):
         if self._deadline:
             left = max(1.0, self._deadline - (time.monotonic() - self._begun))
             arguments += ["--deadline", f"{left:.1f}"]
+        if self._hangs:
+            arguments += ["--hung", str(self._hangs)]
         return arguments
 
     # The interface
@@ -549,6 +556,7 @@ class GuestExecutor(Executor):
                 self._guest.machine.say("stop\n")
         self._ledger.see(record)
         self._done.add(number)
+        self._count_hang(record)
         return [record]
 
     def _after_end(self, guest: Guest) -> list[Record]:
@@ -564,7 +572,7 @@ class GuestExecutor(Executor):
         if self._unwell and (self._todo or self._suspects) and not self._told_to_stop:
             said.append(note(f"a fresh guest, since {self._unwell}"))
             self._leave(guest)
-            self._count_barren()
+            self._count_lost()
         return said
 
     def _leave(self, guest: Guest) -> None:
@@ -574,7 +582,15 @@ class GuestExecutor(Executor):
         guest.machine.kill()
         self._guest = None
 
-    def _count_barren(self) -> None:
+    def _count_hang(self, record: Record) -> None:
+        self._hangs += record.get("kind") == "hang"
+        if self._hangs >= self._hangs_max:
+            self._halt(f"{self._hangs} cases hung: no more are tried")
+
+    def _count_lost(self) -> None:
+        self._guests_lost += 1
+        if self._guests_lost >= LOST_MAX:
+            self._halt(f"{LOST_MAX} guests were lost: no more are booted")
         self._barren = 0 if self._passed else self._barren + 1
         if self._barren >= BARREN_MAX:
             self._halt(f"{BARREN_MAX} guests in a row were lost, and nothing passed")
@@ -586,7 +602,7 @@ class GuestExecutor(Executor):
             guest.machine.ask_for_traces()
         guest.machine.kill()
         self._guest = None
-        self._count_barren()
+        self._count_lost()
         flying = [self._sent[number] for number in sorted(self._flying)]
         rest = [
             flight
@@ -630,6 +646,7 @@ class GuestExecutor(Executor):
             "time": time.time(),
         }
         self._ledger.see(record)
+        self._count_hang(record)
         return record
 
 

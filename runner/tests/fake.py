@@ -127,6 +127,7 @@ def serve(args):
         cpus=2,
         jobs=1,
         timeout_scale=1,
+        hangs_max=20,
         flavours=["raw", "libaio"],
         devices=DEVICES if "two" in WORDS else DEVICES[:1],
         args=args,

@@ -50,6 +50,7 @@ class FakeMachine:
 
     def start(self, hardware, kernel, archive, command_line):
         self.hardware, self.command_line = hardware, command_line
+        self.configuration = archive
         self.boots.append(self)
         self.on = True
         self.orders = []
@@ -59,7 +60,8 @@ class FakeMachine:
             self.died = "the kernel panicked"
             return
         self._record(type="absent", name="f2fs", why="this kernel has no f2fs")
-        self._record(type="run", release="6.99", devices=[{"name": "virtio"}])
+        devices = [{"name": "virtio"}]
+        self._record(type="run", release="6.99", hangs_max=3, devices=devices)
 
     def _record(self, **fields):
         self.on_port(json.dumps(fields).encode() + b"\n")
@@ -124,7 +126,8 @@ class FakeMachine:
             if word == "slow" and len(orders) > 1:
                 continue
             more = {"unwell": "process 7 cannot be killed"} if word == "unwell" else {}
-            outcome = {"unwell": "fail", "fail": "fail"}.get(word, "pass")
+            more |= {"kind": "hang"} if word == "hang" else {}
+            outcome = "fail" if word in ("unwell", "fail", "hang") else "pass"
             self._record(type="outcome", outcome=outcome, **item, **more)
             self.on_console(f"[    8.100000] aioabi: end {seq} {outcome}")
             stopped |= word == "unwell"
@@ -146,6 +149,7 @@ def drive_(monkeypatch, tmp_path):
     monkeypatch.setattr(guest, "Machine", FakeMachine)
     monkeypatch.setattr(guest, "SILENCE", 0.3)
     monkeypatch.setattr(initramfs, "stripped", lambda path: b"")
+    monkeypatch.setattr(initramfs, "build", lambda *given: given[2])
     monkeypatch.setattr(FakeMachine, "boots", [])
     monkeypatch.setattr(FakeMachine, "bad_boots", 0)
 
@@ -234,6 +238,32 @@ def test_of_several_that_ran_each_is_run_again_alone(drive):
         "while 3 cases ran: each is run again" in text for text in notes(records)
     )
     assert not guilty(records)
+
+
+def test_too_many_hangs_end_the_run(drive):
+    """Those of all guests count, and each guest is told of those before it."""
+    records = drive("hang_a", "freeze", "hang_b", "panic", "a")
+    assert outcomes(records) == {
+        "hang_a": "fail hang",
+        "freeze": "fail hang",
+        "hang_b": "fail hang",
+        "panic": "fail crash",
+        "a": "lost",
+    }
+    assert not records[-1]["complete"]
+    assert "3 cases hung" in records[-1]["why"]
+    first, second = (fake.configuration for fake in FakeMachine.boots)
+    assert "arg --hung" not in first
+    assert second[second.index("arg --hung") + 1] == "arg 2"
+
+
+def test_too_many_lost_guests_end_the_run(drive, monkeypatch):
+    monkeypatch.setattr(guest, "LOST_MAX", 2)
+    records = drive("panic_a", "b", "panic_c", "d")
+    kinds = outcomes(records)
+    assert kinds["panic_a"] == kinds["panic_c"] == "fail crash"
+    assert kinds["d"] == "lost"
+    assert "2 guests were lost" in records[-1]["why"]
 
 
 def test_what_no_case_does_alone_fails_the_run(drive):

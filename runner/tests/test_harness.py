@@ -258,12 +258,22 @@ def test_exits_overlap(name: str, overlaps: bool) -> None:
     assert not [r for r in records if "again alone" in r.get("text", "")]
 
 
-def test_ten_hangs_in_a_row_end_the_run() -> None:
-    records = run("harness.hangs", "--repeat", "40", status=1)
-    seen = [r["outcome"] for r in records if r["type"] == "outcome"]
-    assert len(seen) == 40
-    assert seen.count("fail") >= 10 and seen.count("lost") >= 10
+def test_hangs_get_less_time_and_end_the_run() -> None:
+    records = run("harness.hangs", "--repeat", "60", status=1)
+    seen = [r for r in records if r["type"] == "outcome"]
+    assert len(seen) == 60
+    hung = [r["reason"] for r in seen if r["outcome"] == "fail"]
+    assert len(hung) >= records[0]["hangs_max"]
+    assert len({*hung}) == 2, "all had the same time"
+    assert [r for r in seen if r["outcome"] == "lost"]
     assert records[-1]["type"] == "end" and not records[-1]["complete"]
+
+
+def test_hangs_of_an_earlier_guest_count() -> None:
+    whole = run("harness.hangs", status=1)
+    later = run("harness.hangs", "--hung", "4", status=1)
+    first, second = (r[-2]["reason"] for r in (whole, later))
+    assert first != second
 
 
 def test_deadline_ends_the_run() -> None:
