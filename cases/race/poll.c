@@ -192,3 +192,51 @@ CASE(race, poll_submit_wake,
 	}
 	side_end(side);
 }
+
+static void write_byte(void *arg)
+{
+	struct one *one = arg;
+
+	REQUIRE(write(one->fd, "x", 1) == 1);
+}
+
+/*
+ * A FIFO open for both has two queues, which POLL refuses; but the wake-up of
+ * the first may have ended the request before the kernel has seen the second.
+ */
+CASE(race, poll_two_queues_wake,
+     "POLL of two queues against a wake-up: an error or an event, never both",
+     .clause = "race.poll.two_queues", .needs = "cpus2 memfd")
+{
+	struct one one = { .ctx = new_context(1),
+			   .iocb = GUARDED(struct iocb),
+			   .path = scratch_path("fifo") };
+	struct side *side = side_start(write_byte, &one);
+	struct io_event event;
+	unsigned int i;
+	long result;
+	char byte;
+
+	REQUIRE(!mkfifo(one.path, 0600));
+	one.fd = keep(open(one.path, O_RDWR | O_CLOEXEC));
+	prep_poll(one.iocb, one.fd, POLLIN);
+	for (i = 0; i < SIDE_ROUNDS; i++) {
+		ROUND("round %u", i);
+		side_go(side, i);
+		result = submit_one(one.ctx, one.iocb);
+		side_wait(side);
+		EXPECT_TRUE(result == 1 || result == -EINVAL);
+		if (result == 1) {
+			ASSERT_EQ(1,
+				  aio->getevents(one.ctx, 1, 1, &event, NULL));
+			/* 0: the worker was told that it is cancelled */
+			EXPECT_EVENT(&event, one.iocb, event.res);
+			EXPECT_TRUE(event.res == 0 || event.res & POLLIN);
+		}
+		EXPECT_EQ(0, ring_unread(one.ctx));
+		REQUIRE(read(one.fd, &byte, 1) == 1);
+	}
+	side_end(side);
+	let_worker_look();
+	EXPECT_EQ(0, ring_unread(one.ctx));
+}
