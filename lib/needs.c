@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -173,6 +174,16 @@ NEED(userfaultfd, "a userfaultfd that stops the kernel too")
 NEED(write_traps, "a userfaultfd that protects from writes")
 {
 	return no_userfaultfd(UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+}
+
+NEED(process_vm, "process_vm_readv(2)")
+{
+	char byte, other;
+	struct iovec to = { &byte, 1 }, from = { &other, 1 };
+
+	if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 1)
+		return NULL;
+	return strerror(errno);
 }
 
 NEED(eventfd, "eventfd(2)")

@@ -9,11 +9,13 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "case.h"
 #include "held.h"
+#include "trap.h"
 
 #define EVENTS 100
 
@@ -469,6 +471,74 @@ static void leave_holes(unsigned int kept, int fd)
 			end_context(ctx[i]);
 	}
 	child_exit(0);
+}
+
+/* What a process leaves for who holds its memory. */
+struct estate {
+	struct gate ready;
+	char *page;
+	aio_handle ring;
+	size_t size;
+	pid_t pid;
+};
+
+static void *hold_memory(void *arg)
+{
+	struct estate *estate = arg;
+	char byte;
+	struct iovec to = { &byte, 1 }, from = { estate->page, 1 };
+
+	syscall(SYS_process_vm_readv, estate->pid, &to, 1, &from, 1, 0);
+	return NULL;
+}
+
+/* The trap is gone with the descriptors, for which a task gives up its memory.
+ */
+static void leave_memory_held(struct estate *estate)
+{
+	struct trap *trap = trap_set(estate->page, PAGE_SIZE);
+
+	estate->ring = new_context(8);
+	estate->size = ring_size(ring_of(estate->ring)->nr);
+	gate_open(&estate->ready);
+	trap_wait(trap);
+	child_exit(0);
+}
+
+CASE(io_destroy, exit_foreign,
+     "a context that ends in another task takes nothing of that task's",
+     .clause = "io_destroy.exit.foreign", .needs = "userfaultfd process_vm",
+     .flavours = RAW)
+{
+	struct estate *estate = shared_memory(sizeof(*estate));
+	aio_handle ctx = new_context(8);
+	unsigned int rings = maps_named("/[aio]"), i;
+	struct thread *holder;
+	char *ours;
+
+	for (i = 0; i < rounds(20); i++) {
+		ROUND("round %u", i);
+		memset(estate, 0, sizeof(*estate));
+		estate->page = io_buffer(PAGE_SIZE);
+		estate->pid = child_fork();
+		if (!estate->pid) {
+			estate->pid = getpid();
+			leave_memory_held(estate);
+		}
+		gate_wait(&estate->ready);
+		ours = mmap((void *)estate->ring, estate->size,
+			    PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+			    -1, 0);
+		REQUIRE(ours == (char *)estate->ring);
+		holder = thread_run(hold_memory, estate);
+		EXPECT_CHILD_OK(estate->pid);
+		thread_join(holder);
+		EXPECT_TRUE(is_mapped(ours));
+		EXPECT_EQ(rings, maps_named("/[aio]"));
+		munmap(ours, estate->size);
+	}
+	EXPECT_OK(aio->destroy(ctx));
 }
 
 CASE(io_destroy, exit_holes,
