@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -239,4 +240,64 @@ CASE(race, poll_two_queues_wake,
 	side_end(side);
 	let_worker_look();
 	EXPECT_EQ(0, ring_unread(one.ctx));
+}
+
+/* Once, so many nanoseconds from now: by an interrupt of this thread's CPU. */
+static void arm(int fd, int64_t ns)
+{
+	struct itimerspec when = { .it_value.tv_nsec = ns > 0 ? ns : 1 };
+
+	REQUIRE(!timerfd_settime(fd, 0, &when, NULL));
+}
+
+/*
+ * The other races are between CPUs. Here the wake-up is an interrupt of the
+ * CPU that is within the call: the locks that it takes must not be held open
+ * to interrupts.
+ */
+static void timer_round(struct one *one, int64_t ns)
+{
+	uint64_t ticks;
+
+	arm(one->fd, ns);
+	stage_submit(one->ctx, one->iocb);
+	cancel(one);
+	expect_one_end(one);
+	arm(one->fd, NSEC_PER_SEC - 1);
+	if (read(one->fd, &ticks, sizeof(ticks)) < 0)
+		REQUIRE(errno == EAGAIN);
+}
+
+#define TIMER_SWEEPS 20
+#define TIMER_STEPS  100
+
+CASE(race, poll_timer_cancel,
+     "a timer that fires anywhere in submission or cancellation: one event",
+     .clause = "race.poll.timer", .needs = "timerfd")
+{
+	struct one one = { .ctx = new_context(1),
+			   .iocb = GUARDED(struct iocb),
+			   .fd = keep(timerfd_create(CLOCK_MONOTONIC,
+						     TFD_CLOEXEC |
+							     TFD_NONBLOCK)) };
+	unsigned int i, step, cancelled, n = rounds(TIMER_SWEEPS);
+	int64_t reach = 10000; /* nanoseconds, from arming past both calls */
+
+	pin_to_cpu(0);
+	prep_poll(one.iocb, one.fd, POLLIN);
+	for (i = 0; i < n; i++) {
+		cancelled = 0;
+		for (step = 0; step < TIMER_STEPS; step++) {
+			ROUND("sweep %u, step %u", i, step);
+			timer_round(&one, reach * step / TIMER_STEPS);
+			cancelled += one.cancelled == -EINPROGRESS;
+		}
+		/* what a timer costs is the machine's: follow where they meet
+		 */
+		if (cancelled < TIMER_STEPS / 8)
+			reach = reach * 3 / 2;
+		else if (cancelled > TIMER_STEPS / 2)
+			reach = reach * 2 / 3;
+	}
+	unpin();
 }
