@@ -30,7 +30,7 @@
 
 #define TIME_LIMIT     10   /* seconds, of a case that names none */
 #define QUOTA	       1024 /* of fs.aio-nr, of a case that names none */
-#define GRACE	       10   /* seconds from SIGKILL to "unkillable" */
+#define GRACE	       5    /* seconds from SIGKILL to "unkillable" */
 #define CUT_SHORT      0.5  /* seconds for what a child's ASSERT ended */
 #define SETTLE	       0.5  /* seconds for fs.aio-nr to come back */
 #define UNKILLABLE_MAX 3
