@@ -37,7 +37,7 @@ struct item {
 	bool again; /* run once more to find who left something behind */
 	const struct breakage *breakage; /* sabotage of its calls, or NULL */
 	unsigned int nth; /* the one call that it breaks; 0: every */
-	double limit;	  /* seconds, in place of the case's, unscaled */
+	double limit;	  /* seconds, in place of the case's; 0: that one */
 };
 
 /* What is to be said of an item that has ended. */

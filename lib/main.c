@@ -408,8 +408,8 @@ static void order_case(char *line)
 	char id[128], flavour[32], device[32];
 	struct item item = { 0 };
 
-	if (sscanf(line, "case %lu %127s %31s %31s", &item.seq, id, flavour,
-		   device) != 4) {
+	if (sscanf(line, "case %lu %127s %31s %31s %lf", &item.seq, id, flavour,
+		   device, &item.limit) < 4) {
 		order_bad(line);
 		return;
 	}

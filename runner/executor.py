@@ -29,10 +29,19 @@ class ExecutorError(Exception):
 
 
 class Order(NamedTuple):
-    """An item to run, under a number that its records carry."""
+    """An item to run, under a number that its records carry.
+
+    ``limit``: seconds that it may take, if not as long as its case says.
+    """
 
     seq: int
     key: Key
+    limit: float = 0
+
+    def line(self, number: int) -> str:
+        """What the executor is told, under this number."""
+        limit = f" {self.limit:.1f}" if self.limit else ""
+        return f"case {number} {' '.join(self.key)}{limit}\n"
 
 
 class Executor(ABC):
@@ -242,7 +251,7 @@ class HostExecutor(Executor):
 
     def send(self, orders: Sequence[Order]) -> None:
         self._ledger.add(orders)
-        lines = [f"case {seq} {' '.join(key)}\n" for seq, key in orders]
+        lines = [order.line(order.seq) for order in orders]
         self._say("".join(lines) + "go\n")
 
     def stop(self) -> None:

@@ -82,9 +82,18 @@ COMMAND_LINE = (
 class Flight(NamedTuple):
     """An order as the guest knows it: a round of an item."""
 
-    seq: int
+    order: Order
     round: int
-    key: Key
+
+    @property
+    def seq(self) -> int:
+        """The order's number."""
+        return self.order.seq
+
+    @property
+    def key(self) -> Key:
+        """The item."""
+        return self.order.key
 
 
 @dataclass
@@ -393,7 +402,7 @@ class GuestExecutor(Executor):
     def send(self, orders: Sequence[Order]) -> None:
         self._ledger.add(orders)
         for number in range(1, self._repeat + 1):
-            self._todo += (Flight(seq, number, key) for seq, key in orders)
+            self._todo += (Flight(order, number) for order in orders)
 
     def stop(self) -> None:
         self._halt("told to stop")
@@ -497,7 +506,7 @@ class GuestExecutor(Executor):
         for flight in flights:
             self._next += 1
             self._sent[self._next] = flight
-            lines.append(f"case {self._next} {' '.join(flight.key)}\n")
+            lines.append(flight.order.line(self._next))
         guest.machine.say("".join(lines) + "go\n")
 
     def _forget(self) -> None:

@@ -17,6 +17,8 @@ from ..targets import Catalogue, patience, read_catalogue
 
 KILLED, SURVIVED, UNBOOTABLE, BROKEN = "killed", "survived", "unbootable", "broken"
 TOGETHER = 60  # items of one order to a guest
+# An item has hung after so many seconds and so many times what it took before.
+PATIENCE, WORSE = 15.0, 20.0
 # Who is guilty of a guest that was lost while no case ran.
 NOBODY = Key("guest", "", "")
 # A busy host makes these by itself; they count when they come again.
@@ -61,6 +63,7 @@ class Bench:
         self._options = dict(options)
         self.catalogue: Catalogue = read_catalogue(Options(options).program)
         self._patience = patience(self.catalogue.cases)
+        self._limits: dict[Key, float] = {}
         self._stopped = threading.Event()
         self._running: set[GuestExecutor] = set()
 
@@ -69,6 +72,13 @@ class Bench:
         self._stopped.set()
         for executor in tuple(self._running):
             executor.stop()
+
+    def expect(self, times: Mapping[Key, float]) -> None:
+        """Take an item for hung long before its case would, knowing these seconds.
+
+        What a case may take is made for any machine: minutes, on an emulated one.
+        """
+        self._limits = {key: PATIENCE + WORSE * s for key, s in times.items()}
 
     @property
     def cases(self) -> dict[str, Case]:
@@ -176,9 +186,9 @@ class Bench:
             found += case.items(ways, blocks + folders)
         return found
 
-    @staticmethod
-    def _outcomes(executor: Executor, keys: Sequence[Key]) -> Iterator[Outcome]:
-        orders = [Order(number, key) for number, key in enumerate(keys)]
+    def _outcomes(self, executor: Executor, keys: Sequence[Key]) -> Iterator[Outcome]:
+        limits = self._limits
+        orders = [Order(seq, key, limits.get(key, 0)) for seq, key in enumerate(keys)]
         while orders:
             # What runs alone runs last of what was sent together.
             now, orders = orders[:TOGETHER], orders[TOGETHER:]
