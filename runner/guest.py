@@ -407,6 +407,13 @@ class GuestExecutor(Executor):
     def stop(self) -> None:
         self._halt("told to stop")
 
+    def cut(self) -> None:
+        """From another thread: stop, and wait for nothing that runs."""
+        self._halt("told to stop")
+        machine = self.machine
+        if machine:
+            machine.strike()
+
     def _halt(self, why: str) -> None:
         if not self._told_to_stop:
             self._told_to_stop = why

@@ -176,6 +176,12 @@ class Machine:
             return 0.0
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def strike(self) -> None:
+        """Have it die, from any thread; who drives it finds it dead, and kills it."""
+        process = self._process
+        if process:
+            process.kill()
+
     def kill(self) -> None:
         """Switch it off, whatever it does; nothing of it is left."""
         if self._process:

@@ -71,7 +71,7 @@ class Bench:
         """End what is on trial in other threads: there it raises Stopped."""
         self._stopped.set()
         for executor in tuple(self._running):
-            executor.stop()
+            executor.cut()
 
     def expect(self, times: Mapping[Key, float]) -> None:
         """Take an item for hung long before its case would, knowing these seconds.

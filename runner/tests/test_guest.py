@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from runner.kernels import Kernel
 from runner.machine import Hardware, Machine
 from runner.options import Options
 from runner.store import Store
+
+from .conftest import wait_for
 
 KERNEL = Kernel("test", "6.99", Path("vmlinuz"), Path("vmlinux"), "5a")
 
@@ -46,7 +49,7 @@ class FakeMachine:
         self.panicked = False
         self.said = []
         self.on = False
-        self.asked = False
+        self.asked = self.frozen = False
 
     def start(self, hardware, kernel, archive, command_line):
         self.hardware, self.command_line = hardware, command_line
@@ -72,6 +75,9 @@ class FakeMachine:
 
     def cpu_seconds(self):
         return 0.0
+
+    def strike(self):
+        self.died = "it was struck"
 
     def kill(self):
         self.on = False
@@ -119,6 +125,7 @@ class FakeMachine:
             if word == "panic":
                 return self._panic(case)
             if word == "freeze":
+                self.frozen = True
                 return None
             if word == "full":
                 self.stuck = "the host cannot hold its disks: nospace"
@@ -153,7 +160,7 @@ def drive_(monkeypatch, tmp_path):
     monkeypatch.setattr(FakeMachine, "boots", [])
     monkeypatch.setattr(FakeMachine, "bad_boots", 0)
 
-    def drive(*names, **options):
+    def drive(*names, meanwhile=None, **options):
         plan = Plan(
             KERNEL, Hardware(accelerator="kvm"), Path("program"), None, ["f2fs"]
         )
@@ -167,6 +174,8 @@ def drive_(monkeypatch, tmp_path):
                     for number, name in enumerate(names)
                 ]
             )
+            if meanwhile:
+                threading.Thread(target=meanwhile, args=(executor,)).start()
             records = [r for batch in executor.batches() for r in batch]
         finally:
             executor.close()
@@ -238,6 +247,19 @@ def test_of_several_that_ran_each_is_run_again_alone(drive):
         "while 3 cases ran: each is run again" in text for text in notes(records)
     )
     assert not guilty(records)
+
+
+def test_cut_from_another_thread(drive, monkeypatch):
+    """What runs is not waited for, and no other guest is booted."""
+    monkeypatch.setattr(guest, "SILENCE", 60)
+
+    def cut(executor):
+        wait_for(lambda: executor.machine.frozen)
+        executor.cut()
+
+    records = drive("a", "freeze", "b", meanwhile=cut)
+    assert outcomes(records) == {"a": "pass", "freeze": "fail crash", "b": "lost"}
+    assert len(FakeMachine.boots) == 1 and not records[-1]["complete"]
 
 
 def test_too_many_hangs_end_the_run(drive):
