@@ -17,10 +17,18 @@ const struct flavour flavours[] = {
 	{ "libaio", LIBAIO, &libaio_calls },
 #endif
 	{ "pgetevents", PGETEVENTS, &pgetevents_calls },
-	/* counted by compat32_find() */
+#ifdef AIOABI_COMPAT32
 	{ "compat32", COMPAT32, &raw_calls },
+	{ "time64", TIME64, &time64_calls },
 };
-unsigned int flavour_count = sizeof(flavours) / sizeof(flavours[0]) - 1;
+unsigned int flavour_count = sizeof(flavours) / sizeof(flavours[0]);
+#else
+	/* of another program, and counted by compat32_find() */
+	{ "compat32", COMPAT32, NULL },
+	{ "time64", TIME64, NULL },
+};
+unsigned int flavour_count = sizeof(flavours) / sizeof(flavours[0]) - 2;
+#endif
 
 const struct aio_calls *aio_untraced = &raw_calls;
 

@@ -31,6 +31,8 @@ enum flavour_bit {
 	 * their own is on the way.
 	 */
 	NATIVE = RAW | 16,
+	/* as COMPAT32, io_pgetevents_time64 in place of io_getevents */
+	TIME64 = 32,
 };
 
 /* What io_pgetevents(2) takes as its last argument: struct __aio_sigset. */
@@ -91,6 +93,7 @@ extern const struct aio_calls *aio_untraced;
 
 extern const struct aio_calls raw_calls;
 extern const struct aio_calls pgetevents_calls;
+extern const struct aio_calls time64_calls; /* of 32-bit programs */
 extern const struct aio_calls libaio_calls;
 
 /* The kernel's size of a signal set: the only sigsetsize it takes. */

@@ -23,7 +23,7 @@ void compat32_find(void)
 		return;
 	strcpy(program + len, "32");
 	if (!access(program, X_OK))
-		flavour_count++;
+		flavour_count += 2;
 }
 
 int compat32_keep(int fd)
@@ -52,8 +52,8 @@ void compat32_run(const struct surroundings *around, const char *name,
 		 device->dma_alignment, device->max_sectors_kb);
 	if (journal)
 		fcntl(STDERR_FILENO + 1, F_SETFD, 0);
-	execl(program, program, "item", around->c->id, name, around->scratch,
-	      device->name, device->path, numbers, NULL);
+	execl(program, program, "item", around->c->id, around->flavour->name,
+	      name, around->scratch, device->name, device->path, numbers, NULL);
 	report_use(around->report);
 	SKIP("needs a kernel that runs 32-bit programs: %s", strerror(errno));
 }

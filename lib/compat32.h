@@ -2,8 +2,8 @@
 /*
  * 32-bit programs on a 64-bit kernel: the cases built a second time, as
  * aioabi-cases32 beside aioabi-cases. The executor stays the 64-bit one; the
- * child of an item of the flavour compat32 executes the other program, which
- * runs the case of the same name and reports in the same memory.
+ * child of an item of the flavours compat32 and time64 executes the other
+ * program, which runs the case of the same name and reports in the same memory.
  */
 #ifndef AIOABI_COMPAT32_H
 #define AIOABI_COMPAT32_H
@@ -12,7 +12,7 @@
 
 struct surroundings;
 
-/* compat32_find() - offer the flavour if the second program is there. */
+/* compat32_find() - offer the flavours if the second program is there. */
 void compat32_find(void);
 
 /*

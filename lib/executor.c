@@ -461,7 +461,7 @@ static struct report *new_report(const struct item *item, int *fd)
 	void *map;
 
 	*fd = -1;
-	if (item->flavour->bit == COMPAT32) {
+	if (item->flavour->bit & (COMPAT32 | TIME64)) {
 		shared = MAP_SHARED;
 		*fd = (int)syscall(SYS_memfd_create, "report", MFD_CLOEXEC);
 		if (*fd < 0 || ftruncate(*fd, sizeof(struct report)))

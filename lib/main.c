@@ -62,8 +62,8 @@ static void usage(FILE *f)
 	      "                        else files)\n"
 	      "  --destroy             even if it carries a signature or partitions\n"
 	      "  --dir DIR             where scratch files go (/var/tmp)\n"
-	      "  --flavour F           raw, libaio, pgetevents or compat32; may be\n"
-	      "                        repeated\n"
+	      "  --flavour F           raw, libaio, pgetevents, compat32 or time64;\n"
+	      "                        may be repeated\n"
 	      "  --jobs N              cases side by side (8 for each CPU, 16 at most)\n"
 	      "  --repeat N            every case N times\n"
 	      "  --shuffle SEED        in an order made from SEED (0: a new one)\n"
@@ -112,6 +112,9 @@ static unsigned int flavours_of(const struct aio_case *c)
 
 	if (bits & RAW && (bits & NATIVE) != NATIVE && !c->fault)
 		bits |= COMPAT32;
+	if (bits & COMPAT32 &&
+	    (bits & PGETEVENTS || !strcmp(c->suite, "io_pgetevents")))
+		bits |= TIME64;
 	return bits;
 }
 

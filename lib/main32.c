@@ -64,16 +64,16 @@ static void run_item(char **args)
 	struct device device = { .fd = -1 };
 	struct surroundings around = {
 		.c = case_find(args[0]),
-		.flavour = flavour_find("raw"),
+		.flavour = flavour_find(args[1]),
 		.device = &device,
-		.scratch = args[2],
+		.scratch = args[3],
 	};
 	char why[300];
 
-	prctl(PR_SET_NAME, args[1]);
-	snprintf(device.name, sizeof(device.name), "%s", args[3]);
-	snprintf(device.path, sizeof(device.path), "%s", args[4]);
-	take_numbers(args[5], &around, &device);
+	prctl(PR_SET_NAME, args[2]);
+	snprintf(device.name, sizeof(device.name), "%s", args[4]);
+	snprintf(device.path, sizeof(device.path), "%s", args[5]);
+	take_numbers(args[6], &around, &device);
 	report_use(around.report);
 	if (!around.c)
 		SKIP("needs more than a 32-bit program has");
@@ -88,10 +88,10 @@ int main(int argc, char **argv)
 	if (argc == 4 && !strcmp(argv[1], "exec"))
 		return exec_run(argv[2], argv[3]);
 	if (argc == 2 && !strcmp(argv[1], "--help")) {
-		puts("aioabi-cases runs this program, for the flavour compat32");
+		puts("aioabi-cases runs this program, for 32-bit flavours");
 		return 0;
 	}
-	if (argc != 8 || strcmp(argv[1], "item"))
-		bad("it is run by aioabi-cases, for the flavour compat32");
+	if (argc != 9 || strcmp(argv[1], "item"))
+		bad("it is run by aioabi-cases, for 32-bit flavours");
 	run_item(argv + 2);
 }

@@ -49,6 +49,7 @@ class Specimen(Protocol):
 
 
 FOUND_OUT = (KILLED, UNBOOTABLE)
+NARROW = ("compat32", "time64")  # flavours of 32-bit programs
 
 
 class Results:
@@ -119,7 +120,7 @@ class Order:
             return (
                 0 if key.id in first else 1,
                 -here[key.id],
-                (key.flavour == "compat32") != where.startswith("compat"),
+                (key.flavour in NARROW) != where.startswith("compat"),
                 0 if runs else 1,
                 -min(everywhere[key.id], 3),
                 self._times[key],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The flavour compat32: cases that run in a second, 32-bit program."""
+"""The flavours of 32-bit programs: cases that run in a second program."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.skipif(
 Record = dict[str, Any]
 
 
-def run(program: Path, *patterns: str) -> list[Record]:
-    """Run cases in the flavour compat32; give the records of their outcomes."""
+def run(program: Path, *patterns: str, flavour: str = "compat32") -> list[Record]:
+    """Run cases in this flavour; give the records of their outcomes."""
     done = subprocess.run(
-        [str(program), "run", "--flavour", "compat32", *patterns],
+        [str(program), "run", "--flavour", flavour, *patterns],
         stdout=subprocess.PIPE,
         timeout=100,
     )
@@ -46,6 +46,17 @@ def test_case_runs_in_it() -> None:
     assert outcome["checks"] > 0
 
 
+def test_waits_by_time64() -> None:
+    """Who waits for events does so by the call of 64-bit time-outs once more."""
+    listing = json.loads(subprocess.check_output([str(PROGRAM), "list", "--json"]))
+    for case in listing["cases"]:
+        if "time64" in case["flavours"]:
+            assert "compat32" in case["flavours"], case
+            assert "pgetevents" in f"{case['flavours']} {case['id']}", case
+    (outcome,) = run(PROGRAM, "io_getevents.efault_timeout", flavour="time64")
+    assert outcome["outcome"] == "pass", outcome
+
+
 def test_need_of_the_program_is_asked_there() -> None:
     listing = subprocess.check_output([str(PROGRAM), "list", "--json"])
     wide = next(
@@ -61,7 +72,7 @@ def test_need_of_the_program_is_asked_there() -> None:
 def test_not_offered_without_the_program(tmp_path: Path) -> None:
     alone = Path(shutil.copy(PROGRAM, tmp_path))
     listing = json.loads(subprocess.check_output([str(alone), "list", "--json"]))
-    assert "compat32" not in listing["flavours"]
+    assert not {"compat32", "time64"} & {*listing["flavours"]}
 
 
 def test_kernel_that_does_not_run_it(tmp_path: Path) -> None:
