@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -202,6 +203,11 @@ NEED(signalfd, "signalfd(2)")
 
 	sigemptyset(&set);
 	return made(signalfd(-1, &set, SFD_CLOEXEC));
+}
+
+NEED(inotify, "inotify(7)")
+{
+	return made(inotify_init1(IN_CLOEXEC));
 }
 
 NEED(timerfd, "timerfd_create(2)")

@@ -30,6 +30,40 @@ static long sleeps_of(struct waiter *waiter)
 	return waiter_slept(waiter);
 }
 
+CASE(io_getevents, wake_after_theft,
+     "who finds a part of what it was woken for waits for the rest alone",
+     .clause = "io_getevents.wake.nth",
+     .needs = "eventfd realtime task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, 6);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, 4);
+	struct io_event *stolen = GUARDED_ARRAY(struct io_event, 2);
+	struct timespec none = { 0 };
+	aio_handle ctx = new_context(6);
+	struct waiter *waiter;
+	long got;
+	int fds[6], i;
+
+	stage_polls(ctx, 6, iocbs, fds);
+	/* the waiter, too: it cannot run while this thread holds the CPU */
+	pin_to_cpu(0);
+	waiter = waiter_run(ctx, 4, 4, events, NULL);
+	ASSERT_TRUE(waiter_asleep(waiter));
+	hold_cpu();
+	for (i = 0; i < 4; i++)
+		end_poll(fds[i]);
+	got = aio->getevents(ctx, 2, 2, stolen, &none);
+	let_cpu_go();
+	ASSERT_EQ(2, got);
+	ASSERT_TRUE(waiter_asleep(waiter));
+	for (; i < 6; i++)
+		end_poll(fds[i]);
+	EXPECT_EQ(4, waiter_result(waiter));
+	for (i = 0; i < 4; i++)
+		EXPECT_EVENT(&events[i], &iocbs[i + 2], POLLIN);
+}
+
 static void expect_nth_wakes(unsigned int n, struct timespec *timeout)
 {
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, n);

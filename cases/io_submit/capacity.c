@@ -216,6 +216,25 @@ CASE(io_submit, capacity_kept_by_cpu,
 	EXPECT_EQ(capacity.batch - 1, fill(ctx, &iocb));
 }
 
+CASE(io_submit, capacity_refilled_elsewhere,
+     "a CPU that gets many places back at once leaves them to the others",
+     .clause = "io_submit.eagain.cpus", .needs = "cpus2")
+{
+	aio_handle ctx = new_context(100);
+	struct capacity capacity = capacity_of(ctx);
+	unsigned int kept = 2 * capacity.batch - 1, n;
+	struct iocb iocb;
+
+	prep_write(&iocb, open_null(), "x", 1, 0);
+	pin_to_cpu(0);
+	n = fill(ctx, &iocb);
+	reap(ctx, n);
+	/* by this one the CPU learns of all that were reaped */
+	EXPECT_EQ(1, submit_one(ctx, &iocb));
+	pin_to_cpu(1);
+	EXPECT_GE(capacity.one_cpu - 1 - kept, fill(ctx, &iocb));
+}
+
 /* --- what -EAGAIN touches --- */
 
 CASE(io_submit, full_touches_nothing,

@@ -305,6 +305,25 @@ CASE(io_submit, released_after_destroy, "and when the context was destroyed",
 	WAIT_FOR(hung_up(ends[1]));
 }
 
+CASE(io_submit, released_with_resfd,
+     "with an eventfd to be signalled, the file is let go as well",
+     .clause = "io_submit.fd_released", .needs = "unix_sockets eventfd")
+{
+	int ends[2], efd = open_eventfd(0, 0);
+	aio_handle ctx = new_context(2);
+	struct io_event events[2];
+	struct iocb write, poll;
+
+	open_sockets(ends);
+	stage_submit(ctx, notify(prep_write(&write, ends[0], "x", 1, 0), efd));
+	stage_submit(ctx, notify(prep_poll(&poll, ends[0], POLLIN), efd));
+	STAGE_EQ(-EINPROGRESS, aio->cancel(ctx, &poll, events));
+	stage_reap(ctx, 2, events);
+	EXPECT_EQ(2, eventfd_take(efd));
+	drop(ends[0]);
+	WAIT_FOR(hung_up(ends[1]));
+}
+
 /* A lock of flock(2) lasts as long as the open file that has it. */
 static bool lockable(int fd)
 {

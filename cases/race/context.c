@@ -206,3 +206,38 @@ CASE(race, quota, "processes that fight for the last of the quota share it",
 		EXPECT_CHILD_OK(pids[i]);
 	EXPECT_QUOTA_BACK();
 }
+
+struct destroyer {
+	aio_handle ctx;
+	long result;
+};
+
+static void destroy_too(void *arg)
+{
+	struct destroyer *destroyer = arg;
+
+	destroyer->result = aio->destroy(destroyer->ctx);
+}
+
+#define TWICE_ROUNDS 60
+
+CASE(race, destroy_twice,
+     "of two threads that destroy within nanoseconds one does",
+     .clause = "io_destroy.two_threads", .needs = "cpus2", .flavours = NATIVE)
+{
+	struct destroyer destroyer = { 0 };
+	struct side *side = side_start(destroy_too, &destroyer);
+	unsigned int i, n = rounds(TWICE_ROUNDS);
+	long result;
+
+	for (i = 0; i < n; i++) {
+		ROUND("round %u", i);
+		destroyer.ctx = new_context(1);
+		side_go(side, i);
+		result = aio->destroy(destroyer.ctx);
+		side_wait(side);
+		EXPECT_EQ(-EINVAL, result + destroyer.result);
+		EXPECT_TRUE(!result || !destroyer.result);
+	}
+	side_end(side);
+}

@@ -5,7 +5,11 @@
  * second must see that, or the request is freed twice, or never.
  */
 #include <fcntl.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -300,4 +304,171 @@ CASE(race, poll_timer_cancel,
 			reach = reach * 2 / 3;
 	}
 	unpin();
+}
+
+/*
+ * An inotify descriptor wakes without saying what for, so that a worker has to
+ * look: between its queue and its file POLL then has three minds.
+ */
+struct watched {
+	int watch, file;
+	atomic_uint drained;
+};
+
+static struct watched *watch_file(void)
+{
+	struct watched *watched = calloc(1, sizeof(*watched));
+	const char *path = scratch_path("watched");
+
+	REQUIRE(watched);
+	watched->file = keep(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+	watched->watch = keep(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+	REQUIRE(inotify_add_watch(watched->watch, path, IN_ATTRIB) >= 0);
+	return watched;
+}
+
+static void touch(void *arg)
+{
+	struct watched *watched = arg;
+
+	REQUIRE(!fchmod(watched->file, 0600));
+}
+
+static void drain(struct watched *watched)
+{
+	char buf[512];
+
+	while (read(watched->watch, buf, sizeof(buf)) > 0)
+		;
+	REQUIRE(errno == EAGAIN);
+}
+
+CASE(race, poll_submit_plain_wake,
+     "plain wake-ups while a POLL is submitted: one event",
+     .clause = "race.poll.submit_plain_wake", .needs = "inotify cpus2 memfd")
+{
+	struct watched *watched = watch_file();
+	struct side *side = side_start(touch, watched);
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+	unsigned int i;
+
+	prep_poll(iocb, watched->watch, POLLIN);
+	for (i = 0; i < SIDE_ROUNDS; i++) {
+		ROUND("round %u", i);
+		side_go(side, i);
+		ASSERT_EQ(1, submit_one(ctx, iocb));
+		ASSERT_EQ(1, aio->getevents(ctx, 1, 1, &event, NULL));
+		EXPECT_EVENT(&event, iocb, POLLIN);
+		side_wait(side);
+		EXPECT_EQ(0, ring_unread(ctx));
+		drain(watched);
+	}
+	side_end(side);
+	let_worker_look();
+	EXPECT_EQ(0, ring_unread(ctx));
+	free(watched);
+}
+
+/* Wakes for what is gone when the worker comes to look. */
+static void touch_and_drain(void *arg)
+{
+	touch(arg);
+	drain(arg);
+	atomic_store(&((struct watched *)arg)->drained, 1);
+}
+
+#define AGAIN_STEPS 200
+
+CASE(race, poll_wake_again,
+     "a wake-up while the worker looks for the one before is not lost",
+     .clause = "race.poll.wake_again", .needs = "inotify cpus2")
+{
+	struct watched *watched = watch_file();
+	struct side *side = side_start(touch_and_drain, watched);
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+	unsigned int i;
+	int64_t until;
+
+	prep_poll(iocb, watched->watch, POLLIN);
+	for (i = 0; i < 2 * SIDE_ROUNDS; i++) {
+		ROUND("round %u", i);
+		stage_submit(ctx, iocb);
+		atomic_store(&watched->drained, 0);
+		side_go(side, 0);
+		while (!atomic_load(&watched->drained))
+			sched_yield();
+		/* until the worker must have looked, in steps of its pace */
+		until = now_ns() +
+			(int64_t)(machine_slowness * 100) * (i % AGAIN_STEPS);
+		while (now_ns() < until)
+			;
+		touch(watched);
+		ASSERT_EQ(1, aio->getevents(ctx, 1, 1, &event, NULL));
+		EXPECT_EVENT(&event, iocb, POLLIN);
+		side_wait(side);
+		EXPECT_EQ(0, ring_unread(ctx));
+		drain(watched);
+	}
+	side_end(side);
+	free(watched);
+}
+
+#define WALK	    512 /* POLLs that io_destroy() cancels one by one */
+#define WALK_ROUNDS 60
+
+struct walk {
+	int fd;
+	int64_t when;
+};
+
+static void wake_then(void *arg)
+{
+	struct walk *walk = arg;
+
+	while (now_ns() < walk->when)
+		;
+	REQUIRE(!eventfd_write(walk->fd, 1));
+}
+
+/*
+ * The kernel cancels them some time after the call has begun, when no CPU uses
+ * the context any more: the wake-up is swept over the whole call.
+ */
+CASE(race, poll_wake_destroy_walk,
+     "POLLs woken all at once while io_destroy() cancels them all end",
+     .clause = "race.poll.wake_cancel", .needs = "eventfd cpus2",
+     .flavours = NATIVE)
+{
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, WALK);
+	struct walk walk = { .fd = open_eventfd(0, 0) };
+	struct side *side = side_start(wake_then, &walk);
+	unsigned int i, k, n = rounds(WALK_ROUNDS);
+	struct iocb *list[WALK];
+	int64_t begin, took = 0;
+	aio_handle ctx;
+
+	for (k = 0; k < WALK; k++)
+		list[k] = prep_poll(&iocbs[k], walk.fd, POLLIN);
+	for (i = 0; i < n; i++) {
+		ROUND("round %u", i);
+		ctx = new_context(WALK);
+		STAGE_EQ(WALK, aio->submit(ctx, WALK, list));
+		begin = now_ns();
+		/* the first tells how long it takes when nobody disturbs it */
+		walk.when = begin + took * i / n;
+		if (i)
+			side_go(side, 0);
+		EXPECT_OK(aio->destroy(ctx));
+		if (!i) {
+			took = now_ns() - begin;
+			continue;
+		}
+		side_wait(side);
+		eventfd_take(walk.fd);
+	}
+	side_end(side);
 }

@@ -236,6 +236,30 @@ CASE(ring, hostile_tail_restored,
 	}
 }
 
+CASE(ring, hostile_tail_no_room,
+     "a tail that the program stored makes no room in a full ring",
+     .clause = "ring.hostile.tail_restored")
+{
+	aio_handle ctx = new_context(EVENTS);
+	unsigned int nr = ring_of(ctx)->nr, capacity = ring_capacity(nr), i;
+	struct io_event *events = GUARDED_ARRAY(struct io_event, nr);
+	unsigned int tail;
+
+	pin_to_cpu(0);
+	STAGE_EQ(capacity, complete_now(ctx, nr, 0));
+	tail = ring_of(ctx)->tail;
+	for (i = 0; i < VALUES; i++) {
+		ring_of(ctx)->tail = value(i, nr);
+		EXPECT_EQ(-EAGAIN, complete_now(ctx, 1, 0));
+		/* as if all had been reaped */
+		ring_of(ctx)->tail = ring_of(ctx)->head;
+		EXPECT_EQ(-EAGAIN, complete_now(ctx, 1, 0));
+	}
+	ring_of(ctx)->tail = tail;
+	EXPECT_EQ(capacity, aio->getevents(ctx, 0, nr, events, NULL));
+	EXPECT_NUMBERED(events, capacity, 0);
+}
+
 CASE(ring, hostile_nr, "the kernel uses a nr of its own",
      .clause = "ring.hostile.nr", .flavours = RAW | LIBAIO | PGETEVENTS)
 {
