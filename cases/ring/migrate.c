@@ -21,6 +21,9 @@
 #define COMPACTIONS 4
 #define NODE_ROUNDS 40
 #define MID_EVENTS  100 /* a ring of two pages */
+/* The context itself lists eight; this ring has sixteen. */
+#define LARGE_EVENTS 1000
+#define LARGE_ROUNDS 8
 
 /* The page frame behind an address, which the access brings into the table. */
 static uint64_t frame_of(aio_handle address)
@@ -269,15 +272,39 @@ CASE(ring, migrate_leak, "rings that were moved leave no page behind",
 /* What move_pages(2) says of each page of the ring: its node, or an error. */
 static void move_ring_to(aio_handle ctx, int node)
 {
-	void *pages[] = { (void *)ctx, (char *)ctx + PAGE_SIZE };
-	int nodes[] = { node, node }, status[2];
+	unsigned long n = ring_size(ring_of(ctx)->nr) / PAGE_SIZE, i;
+	void **pages = GUARDED_ARRAY(void *, n);
+	int *nodes = GUARDED_ARRAY(int, n), *status = GUARDED_ARRAY(int, n);
 
-	/* it moves what is in the table of pages */
-	frame_of(ctx);
-	frame_of(ctx + PAGE_SIZE);
-	REQUIRE(!syscall(SYS_move_pages, 0, 2ul, pages, nodes, status, 0));
-	EXPECT_EQ(node, status[0]);
-	EXPECT_EQ(node, status[1]);
+	for (i = 0; i < n; i++) {
+		pages[i] = (char *)ctx + i * PAGE_SIZE;
+		nodes[i] = node;
+		/* it moves what is in the table of pages */
+		frame_of((aio_handle)pages[i]);
+	}
+	REQUIRE(!syscall(SYS_move_pages, 0, n, pages, nodes, status, 0));
+	for (i = 0; i < n; i++)
+		EXPECT_EQ(node, status[i]);
+}
+
+CASE(ring, migrate_nodes_large,
+     "a ring of more pages than a context has room to list is moved",
+     .clause = "ring.migrate.nodes", .needs = "nodes2", .quota = LARGE_EVENTS)
+{
+	struct io_event *events = GUARDED_ARRAY(struct io_event, LARGE_EVENTS);
+	aio_handle ctx = new_context(LARGE_EVENTS);
+	unsigned int i;
+
+	for (i = 0; i < LARGE_ROUNDS; i++) {
+		stage_complete(ctx, LARGE_EVENTS / 2, i * LARGE_EVENTS);
+		move_ring_to(ctx, (int)(i + 1) % 2);
+		stage_complete(ctx, LARGE_EVENTS / 2,
+			       i * LARGE_EVENTS + LARGE_EVENTS / 2);
+		EXPECT_EQ(LARGE_EVENTS, ring_unread(ctx));
+		ASSERT_EQ(LARGE_EVENTS,
+			  aio->getevents(ctx, 0, LARGE_EVENTS, events, NULL));
+		EXPECT_NUMBERED(events, LARGE_EVENTS, i * LARGE_EVENTS);
+	}
 }
 
 CASE(ring, migrate_nodes,
