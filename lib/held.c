@@ -26,12 +26,14 @@ struct order {
 	int64_t offset;
 	int error;
 	bool all;
+	bool wake;
 };
 
 struct held {
 	atomic_uint kinds;  /* held when they come */
 	atomic_uint count;  /* held now */
 	atomic_uint served; /* orders that are done */
+	atomic_uint ready;  /* poll(2) events */
 	int orders[2];
 	unsigned int ordered;
 	pid_t server;
@@ -44,10 +46,12 @@ struct pending {
 	uint64_t unique;
 	int64_t offset;
 	uint32_t opcode, size;
+	uint32_t ready; /* of a poll, when it came */
 };
 
 static struct pending pending[HELD_MAX];
-static unsigned int pending_count;
+static unsigned int pending_count, polls_held;
+static uint64_t polled; /* the kernel's name for the file in use */
 static int fuse;
 
 /* --- the server --- */
@@ -120,6 +124,7 @@ static void serve_attr(uint64_t unique, uint64_t node)
 static void finish(struct held *held, const struct pending *request, int error)
 {
 	struct fuse_write_out written = { .size = request->size };
+	struct fuse_poll_out ready = { .revents = request->ready };
 
 	switch (request->opcode) {
 	case FUSE_READ:
@@ -128,6 +133,9 @@ static void finish(struct held *held, const struct pending *request, int error)
 		break;
 	case FUSE_WRITE:
 		reply(request->unique, error, &written, sizeof(written));
+		break;
+	case FUSE_POLL:
+		reply(request->unique, error, &ready, sizeof(ready));
 		break;
 	default:
 		reply(request->unique, error, NULL, 0);
@@ -141,6 +149,8 @@ static unsigned int kind_of(uint32_t opcode)
 		return HOLD_READS;
 	case FUSE_WRITE:
 		return HOLD_WRITES;
+	case FUSE_POLL:
+		return HOLD_POLLS;
 	default:
 		return HOLD_SYNCS;
 	}
@@ -158,6 +168,8 @@ static void hold_or_finish(struct held *held, struct pending request)
 		finish(held, &request, 0);
 		return;
 	}
+	if (request.opcode == FUSE_POLL)
+		request.offset = HELD_POLL(polls_held++);
 	pending[pending_count++] = request;
 	count_up(&held->count);
 }
@@ -220,6 +232,12 @@ static void serve_request(struct held *held)
 		request.offset = SYNC_OFFSET;
 		hold_or_finish(held, request);
 		break;
+	case FUSE_POLL:
+		polled = ((struct fuse_poll_in *)arg)->kh;
+		request.ready = atomic_load(&held->ready);
+		request.offset = HELD_POLL(0);
+		hold_or_finish(held, request);
+		break;
 	case FUSE_RELEASE:
 	case FUSE_RELEASEDIR:
 	case FUSE_FLUSH:
@@ -234,6 +252,21 @@ static void serve_request(struct held *held)
 	}
 }
 
+/* A message that no request asked for, and that is not answered. */
+static void wake(void)
+{
+	struct {
+		struct fuse_out_header header;
+		struct fuse_notify_poll_wakeup_out who;
+	} note = {
+		.header = { .len = sizeof(note), .error = FUSE_NOTIFY_POLL },
+		.who = { .kh = polled },
+	};
+
+	if (write(fuse, &note, sizeof(note)) != sizeof(note))
+		_exit(1);
+}
+
 static void serve_order(struct held *held)
 {
 	struct order order;
@@ -241,6 +274,11 @@ static void serve_order(struct held *held)
 
 	if (read(held->orders[0], &order, sizeof(order)) != sizeof(order))
 		_exit(0);
+	if (order.wake) {
+		wake();
+		count_up(&held->served);
+		return;
+	}
 	for (i = 0; i < pending_count; i++) {
 		bool meant = order.all || pending[i].offset == order.offset;
 
@@ -336,6 +374,7 @@ struct held *held_mountable(int *mnt)
 	pid_t server;
 	int dev;
 
+	held_ready(held, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
 	dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	REQUIRE(dev >= 0);
 	*mnt = mount_fuse(dev);
@@ -401,6 +440,16 @@ static void send_order(struct held *held, struct order order)
 {
 	REQUIRE(write(held->orders[1], &order, sizeof(order)) == sizeof(order));
 	wait_until_ge(&held->served, ++held->ordered);
+}
+
+void held_ready(struct held *held, unsigned int events)
+{
+	atomic_store(&held->ready, events);
+}
+
+void held_wake(struct held *held)
+{
+	send_order(held, (struct order){ .wake = true });
 }
 
 void release_at(struct held *held, int64_t offset, int error)

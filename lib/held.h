@@ -22,6 +22,7 @@ enum held_kind {
 	HOLD_WRITES = 2,
 	HOLD_SYNCS = 4, /* fsync and fdatasync */
 	HOLD_ALL = 7,
+	HOLD_POLLS = 8, /* who asks whether the file is ready */
 };
 
 struct held;
@@ -54,12 +55,22 @@ unsigned int held_count(struct held *held);
 
 /*
  * release_at() - end the held request at this offset of the file, a sync at
- * offset -1: with success, or with error, a positive errno.
+ * offset -1, the n-th poll that was held, from 0 on, at HELD_POLL(n): with
+ * success, or with error, a positive errno.
  */
+#define HELD_POLL(n) (-2 - (int64_t)(n))
 void release_at(struct held *held, int64_t offset, int error);
 
 /* release_all() - end all that are held, oldest first, and hold no more. */
 void release_all(struct held *held);
+
+/*
+ * held_ready() - what the file is ready for, for who polls from now on: at
+ * first reading and writing. A poll that is held gets what was so when it came.
+ */
+void held_ready(struct held *held, unsigned int events);
+/* held_wake() - wake who polls it, without a word of what for. */
+void held_wake(struct held *held);
 
 /* What came with a sync: fsync or fdatasync, and by whom. */
 struct held_sync {

@@ -5,8 +5,6 @@
  * second must see that, or the request is freed twice, or never.
  */
 #include <fcntl.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -308,11 +306,10 @@ CASE(race, poll_timer_cancel,
 
 /*
  * An inotify descriptor wakes without saying what for, so that a worker has to
- * look: between its queue and its file POLL then has three minds.
+ * look.
  */
 struct watched {
 	int watch, file;
-	atomic_uint drained;
 };
 
 static struct watched *watch_file(void)
@@ -368,52 +365,6 @@ CASE(race, poll_submit_plain_wake,
 	side_end(side);
 	let_worker_look();
 	EXPECT_EQ(0, ring_unread(ctx));
-	free(watched);
-}
-
-/* Wakes for what is gone when the worker comes to look. */
-static void touch_and_drain(void *arg)
-{
-	touch(arg);
-	drain(arg);
-	atomic_store(&((struct watched *)arg)->drained, 1);
-}
-
-#define AGAIN_STEPS 200
-
-CASE(race, poll_wake_again,
-     "a wake-up while the worker looks for the one before is not lost",
-     .clause = "race.poll.wake_again", .needs = "inotify cpus2")
-{
-	struct watched *watched = watch_file();
-	struct side *side = side_start(touch_and_drain, watched);
-	struct iocb *iocb = GUARDED(struct iocb);
-	aio_handle ctx = new_context(1);
-	struct io_event event;
-	unsigned int i;
-	int64_t until;
-
-	prep_poll(iocb, watched->watch, POLLIN);
-	for (i = 0; i < 2 * SIDE_ROUNDS; i++) {
-		ROUND("round %u", i);
-		stage_submit(ctx, iocb);
-		atomic_store(&watched->drained, 0);
-		side_go(side, 0);
-		while (!atomic_load(&watched->drained))
-			sched_yield();
-		/* until the worker must have looked, in steps of its pace */
-		until = now_ns() +
-			(int64_t)(machine_slowness * 100) * (i % AGAIN_STEPS);
-		while (now_ns() < until)
-			;
-		touch(watched);
-		ASSERT_EQ(1, aio->getevents(ctx, 1, 1, &event, NULL));
-		EXPECT_EVENT(&event, iocb, POLLIN);
-		side_wait(side);
-		EXPECT_EQ(0, ring_unread(ctx));
-		drain(watched);
-	}
-	side_end(side);
 	free(watched);
 }
 
