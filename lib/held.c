@@ -34,6 +34,7 @@ struct held {
 	atomic_uint count;  /* held now */
 	atomic_uint served; /* orders that are done */
 	atomic_uint ready;  /* poll(2) events */
+	atomic_uint polls;  /* that came */
 	int orders[2];
 	unsigned int ordered;
 	pid_t server;
@@ -235,6 +236,7 @@ static void serve_request(struct held *held)
 	case FUSE_POLL:
 		polled = ((struct fuse_poll_in *)arg)->kh;
 		request.ready = atomic_load(&held->ready);
+		atomic_fetch_add(&held->polls, 1);
 		request.offset = HELD_POLL(0);
 		hold_or_finish(held, request);
 		break;
@@ -445,6 +447,11 @@ static void send_order(struct held *held, struct order order)
 void held_ready(struct held *held, unsigned int events)
 {
 	atomic_store(&held->ready, events);
+}
+
+unsigned int held_polls(struct held *held)
+{
+	return atomic_load(&held->polls);
 }
 
 void held_wake(struct held *held)

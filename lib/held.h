@@ -69,6 +69,8 @@ void release_all(struct held *held);
  * first reading and writing. A poll that is held gets what was so when it came.
  */
 void held_ready(struct held *held, unsigned int events);
+/* held_polls() - how often it was asked. */
+unsigned int held_polls(struct held *held);
 /* held_wake() - wake who polls it, without a word of what for. */
 void held_wake(struct held *held);
 

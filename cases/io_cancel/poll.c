@@ -5,6 +5,7 @@
  * The manual page still tells of a result in memory and a return value of 0;
  * programs written by it free a request that is yet to complete.
  */
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -381,6 +382,34 @@ CASE(io_cancel, among_many_all,
 	for (i = 0; i < N; i++)
 		EXPECT_EVENT(find_event(events, N, &iocbs[i]), &iocbs[i], 0);
 	EXPECT_OK(aio->destroy(ctx));
+}
+
+#define FOUR_GIB (1ull << 32)
+
+CASE(io_cancel, address_whole,
+     "an iocb is known by all of its address, not by the lower half",
+     .clause = "io_cancel.einval.never_submitted", .needs = "eventfd wide_long",
+     .flavours = NATIVE)
+{
+	size_t size = (size_t)FOUR_GIB + PAGE_SIZE;
+	aio_handle ctx = new_context(1);
+	struct iocb *low, *high;
+	char *pages;
+
+	pages = mmap(NULL, size, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	REQUIRE(pages != MAP_FAILED);
+	low = (struct iocb *)pages;
+	high = (struct iocb *)(pages + (size_t)FOUR_GIB);
+	REQUIRE(!mprotect(low, PAGE_SIZE, PROT_READ | PROT_WRITE));
+	REQUIRE(!mprotect(high, PAGE_SIZE, PROT_READ | PROT_WRITE));
+	prep_poll(low, open_eventfd(0, 0), POLLIN);
+	stage_submit(ctx, low);
+	*high = *low; /* with the key that submission has written */
+	EXPECT_ERR(EINVAL, aio->cancel(ctx, high, NULL));
+	EXPECT_EQ(0, ring_unread(ctx));
+	EXPECT_ERR(EINPROGRESS, aio->cancel(ctx, low, NULL));
+	munmap(pages, size);
 }
 
 CASE(io_cancel, same_twice_submitted,

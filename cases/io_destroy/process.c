@@ -405,6 +405,30 @@ CASE(io_destroy, exit_returns_quota, "_exit() returns the quota, polls and all",
 	check_exit(BY_EXIT);
 }
 
+/* Each ring says that it is another's, or none's: none is found by its handle.
+ */
+CASE(io_destroy, exit_hostile_id,
+     "an exit ends every context, whatever stands in the rings",
+     .clause = "io_destroy.exit.quota", .flavours = NATIVE,
+     .serial = SERIAL_BODY)
+{
+	enum { CONTEXTS = 4 };
+	aio_handle ctx[CONTEXTS];
+	unsigned int i;
+	pid_t pid;
+
+	pid = child_fork();
+	if (!pid) {
+		for (i = 0; i < CONTEXTS; i++)
+			ctx[i] = new_context(EVENTS);
+		for (i = 0; i < CONTEXTS; i++)
+			ring_of(ctx[i])->id = CONTEXTS - 1 - i;
+		child_exit(0);
+	}
+	EXPECT_CHILD_OK(pid);
+	EXPECT_QUOTA_BACK();
+}
+
 CASE(io_destroy, kill_returns_quota, "SIGKILL returns the quota",
      .clause = "io_destroy.exit.quota", .flavours = NATIVE,
      .serial = SERIAL_BODY)

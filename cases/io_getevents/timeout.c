@@ -372,6 +372,10 @@ CASE(io_getevents, timeout_huge,
 	expect_sleeps_until_event(&timeout);
 	timeout.tv_sec--;
 	expect_sleeps_until_event(&timeout);
+	/* and one whose nanoseconds are a multiple of 2^64 */
+	timeout.tv_sec = (time_t)(1ull << 55);
+	timeout.tv_nsec = 0;
+	expect_sleeps_until_event(&timeout);
 }
 
 CASE(io_getevents, min_nr_zero,

@@ -64,6 +64,48 @@ CASE(io_getevents, wake_after_theft,
 		EXPECT_EVENT(&events[i], &iocbs[i + 2], POLLIN);
 }
 
+/* Two events for a waiter that cannot run, and they are gone when it can. */
+static void wake_for_nothing(aio_handle ctx, struct iocb *iocbs)
+{
+	struct io_event stolen[2];
+	struct timespec none = { 0 };
+	int fds[2];
+	long got;
+
+	stage_polls(ctx, 2, iocbs, fds);
+	pin_to_cpu(0);
+	hold_cpu();
+	end_poll(fds[0]);
+	end_poll(fds[1]);
+	got = aio->getevents(ctx, 2, 2, stolen, &none);
+	let_cpu_go();
+	STAGE_EQ(2, got);
+	drop(fds[0]);
+	drop(fds[1]);
+}
+
+CASE(io_getevents, wake_for_nothing,
+     "who is woken for nothing, over and over, waits no longer than it was to",
+     .clause = "io_getevents.timeout.whole_wait",
+     .needs = "eventfd realtime task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, 2);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, 2);
+	/* many times as long as it takes to wake it once */
+	long ms = 100 * (machine_slowness < 30 ? (long)machine_slowness : 30);
+	struct timespec timeout = millis(ms);
+	aio_handle ctx = new_context(2);
+	struct waiter *waiter;
+
+	pin_to_cpu(0);
+	waiter = waiter_run(ctx, 2, 2, events, &timeout);
+	while (waiter_asleep(waiter))
+		wake_for_nothing(ctx, iocbs);
+	EXPECT_EQ(0, waiter_result(waiter));
+	EXPECT_GE(waiter->began + ms * NSEC_PER_MSEC, waiter->ended);
+}
+
 static void expect_nth_wakes(unsigned int n, struct timespec *timeout)
 {
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, n);

@@ -404,6 +404,9 @@ CASE(ops, freeze_after_writes,
 			prep_read(iocb, direct, buf, LEN, i * LEN);
 			ASSERT_EQ(1, submit_one(ctx, iocb));
 			EXPECT_COMPLETES(ctx, iocb, LEN);
+			/* refused before it is begun */
+			prep_write(iocb, fd, buf, LEN, -LEN);
+			EXPECT_ERR(EINVAL, submit_one(ctx, iocb));
 		}
 		EXPECT_EQ(0, ioctl(root, FIFREEZE, 0));
 		EXPECT_EQ(0, ioctl(root, FITHAW, 0));

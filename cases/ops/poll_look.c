@@ -86,6 +86,25 @@ CASE(ops, poll_look_nothing,
 	expect_event(&look, POLLIN);
 }
 
+CASE(ops, poll_look_once, "the worker looks once for each wake-up, and no more",
+     .clause = "ops.poll.look.wake", .needs = "held memfd")
+{
+	struct look look = stage_look();
+	unsigned int i;
+
+	held_wake(look.held);
+	release_all(look.held);
+	/* submission, and two wake-ups */
+	WAIT_FOR(held_polls(look.held) == 3);
+	for (i = 0; i < 20; i++)
+		let_worker_look();
+	EXPECT_EQ(3, held_polls(look.held));
+	held_ready(look.held, POLLIN);
+	held_wake(look.held);
+	expect_event(&look, POLLIN);
+	EXPECT_EQ(4, held_polls(look.held));
+}
+
 CASE(ops, poll_look_cancel, "cancelled while the worker looks: one event",
      .clause = "ops.poll.look.cancel", .needs = "held")
 {

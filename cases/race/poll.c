@@ -5,6 +5,7 @@
  * second must see that, or the request is freed twice, or never.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -315,7 +316,12 @@ struct watched {
 static struct watched *watch_file(void)
 {
 	struct watched *watched = calloc(1, sizeof(*watched));
-	const char *path = scratch_path("watched");
+	static unsigned int files;
+	const char *path;
+	char name[20];
+
+	snprintf(name, sizeof(name), "watched%u", files++);
+	path = scratch_path(name);
 
 	REQUIRE(watched);
 	watched->file = keep(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -422,4 +428,61 @@ CASE(race, poll_wake_destroy_walk,
 		eventfd_take(walk.fd);
 	}
 	side_end(side);
+}
+
+#define WATCHES	      8
+#define SUBMISSIONS   16
+#define WORKER_ROUNDS 200
+
+static void touch_all(void *arg)
+{
+	struct watched **watched = arg;
+	unsigned int i;
+
+	for (i = 0; i < WATCHES; i++)
+		touch(watched[i]);
+}
+
+/*
+ * A worker takes its request off the context's list while others come onto it
+ * and go.
+ */
+CASE(race, poll_worker_list,
+     "workers complete POLLs while others are submitted and cancelled",
+     .clause = "race.poll.plain_wake_cancel", .needs = "inotify eventfd cpus2")
+{
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, WATCHES + SUBMISSIONS);
+	struct io_event events[WATCHES + SUBMISSIONS];
+	aio_handle ctx = new_context(WATCHES + SUBMISSIONS);
+	unsigned int i, k, n = rounds(WORKER_ROUNDS);
+	struct watched *watched[WATCHES];
+	int fd = open_eventfd(0, 0);
+	struct side *side;
+
+	for (k = 0; k < WATCHES; k++)
+		watched[k] = watch_file();
+	side = side_start(touch_all, watched);
+	for (i = 0; i < n; i++) {
+		ROUND("round %u", i);
+		for (k = 0; k < WATCHES; k++)
+			stage_submit(ctx, prep_poll(&iocbs[k],
+						    watched[k]->watch, POLLIN));
+		side_go(side, i);
+		for (; k < WATCHES + SUBMISSIONS; k++) {
+			stage_submit(ctx, prep_poll(&iocbs[k], fd, POLLIN));
+			EXPECT_EQ(-EINPROGRESS,
+				  aio->cancel(ctx, &iocbs[k], NULL));
+		}
+		stage_reap(ctx, WATCHES + SUBMISSIONS, events);
+		for (k = 0; k < WATCHES + SUBMISSIONS; k++)
+			EXPECT_EVENT(find_event(events, WATCHES + SUBMISSIONS,
+						&iocbs[k]),
+				     &iocbs[k], k < WATCHES ? POLLIN : 0);
+		side_wait(side);
+		for (k = 0; k < WATCHES; k++)
+			drain(watched[k]);
+	}
+	side_end(side);
+	for (k = 0; k < WATCHES; k++)
+		free(watched[k]);
 }

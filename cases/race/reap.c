@@ -3,6 +3,9 @@
  * Reapers against each other, against submitters, and against a program that
  * moves head itself: no event may be lost, and no room.
  */
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sched.h>
 #include <sys/syscall.h>
 
 #include "case.h"
@@ -198,4 +201,100 @@ CASE(race, capacity,
 	prep_poll(&poll, open_eventfd(0, 0), POLLIN);
 	got = fill_from(0, crew.ctx, &poll);
 	EXPECT_EQ(ring_capacity(nr), got + fill_from(1, crew.ctx, &poll));
+}
+
+/* --- events seen as soon as they are there --- */
+
+#define WATCHED 5000
+#define SPINS	1000 /* until the other may need this CPU */
+
+struct writer {
+	aio_handle ctx;
+	int fd;
+};
+
+static void submit_watched(void *arg)
+{
+	struct writer *writer = arg;
+	struct iocb iocb, *list = &iocb;
+	unsigned int done = 0, n = rounds(WATCHED);
+	long result;
+
+	prep_write(&iocb, writer->fd, "x", 1, 0);
+	while (done < n) {
+		iocb.aio_data = done;
+		result = aio->submit(writer->ctx, 1, &list);
+		if (result != 1 && !EXPECT_EQ(-EAGAIN, result))
+			return;
+		done += result == 1;
+		if (result != 1)
+			sched_yield();
+	}
+}
+
+/* Who reaps in user space takes no lock that would make it wait for the rest.
+ */
+CASE(race, user_reap, "what tail has passed is there, from another CPU, too",
+     .clause = "ring.events.tail", .needs = "cpus2")
+{
+	struct writer writer = {
+		.ctx = new_context(8),
+		.fd = keep(open("/dev/null", O_WRONLY | O_CLOEXEC)),
+	};
+	struct side *side = side_start(submit_watched, &writer);
+	volatile struct aio_ring *ring = ring_of(writer.ctx);
+	unsigned int head = 0, nr = ring->nr, seen, n = rounds(WATCHED);
+	unsigned int spins;
+	uint64_t data;
+	int64_t res;
+
+	side_go(side, 0);
+	for (seen = 0; seen < n; seen++) {
+		for (spins = 0; ring->tail == head; spins++)
+			if (spins > SPINS)
+				sched_yield();
+		data = ring->events[head].data;
+		res = ring->events[head].res;
+		if (!EXPECT_EQ(seen, data) || !EXPECT_EQ(1, res))
+			break;
+		head = (head + 1) % nr;
+		ring->head = head;
+	}
+	/* what it waits for, if this one ended early */
+	for (; seen < n; seen++)
+		ring->head = ring->tail;
+	side_wait(side);
+	side_end(side);
+}
+
+/* --- a wake-up and who goes to sleep --- */
+
+static void end_one(void *arg)
+{
+	REQUIRE(!eventfd_write(*(int *)arg, 1));
+}
+
+CASE(race, wake_sleep,
+     "an event that comes as its waiter goes to sleep wakes it",
+     .clause = "io_getevents.wake.nth", .needs = "eventfd cpus2",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(1);
+	int fd = open_eventfd(0, 0);
+	struct side *side = side_start(end_one, &fd);
+	struct io_event event;
+	unsigned int i;
+
+	prep_poll(iocb, fd, POLLIN);
+	for (i = 0; i < SIDE_ROUNDS; i++) {
+		ROUND("round %u", i);
+		stage_submit(ctx, iocb);
+		side_go(side, i);
+		ASSERT_EQ(1, aio->getevents(ctx, 1, 1, &event, NULL));
+		EXPECT_EVENT(&event, iocb, POLLIN);
+		side_wait(side);
+		eventfd_take(fd);
+	}
+	side_end(side);
 }

@@ -164,3 +164,68 @@ CASE(race, lookup_grow, "a context is found while the table grows",
 		EXPECT_CHILD_OK(pid);
 	}
 }
+
+/* --- grown by two at once --- */
+
+#define GROWTHS 100 /* processes, of three growths each */
+
+static void set_up(void *arg)
+{
+	*(aio_handle *)arg = new_context(1);
+}
+
+static void expect_found(aio_handle ctx)
+{
+	struct timespec none = { 0 };
+	struct io_event event;
+
+	EXPECT_EQ(0, aio->getevents(ctx, 0, 1, &event, &none));
+}
+
+/*
+ * In a child: both find the table full, and only one of them may grow it. The
+ * exit takes its time: the next child begins meanwhile.
+ */
+static void grow_together(unsigned int round, struct gate *done)
+{
+	aio_handle first, mine, others;
+	struct side *side = side_start(set_up, &others);
+	unsigned int table, n = 1;
+
+	first = new_context(1);
+	for (table = FIRST; table < LAST; table *= 4) {
+		for (; n < table; n++)
+			new_context(1);
+		side_go(side, round++);
+		mine = new_context(1);
+		side_wait(side);
+		n += 2;
+		expect_found(first);
+		expect_found(mine);
+		expect_found(others);
+		EXPECT_EQ(2 * table + 1,
+			  ring_of(mine)->id + ring_of(others)->id);
+	}
+	side_end(side);
+	gate_open(done);
+	child_exit(0);
+}
+
+CASE(race, grow_together, "two threads that let the table grow lose no context",
+     .clause = "io_setup.table.growth_race", .needs = "cpus2",
+     .flavours = NATIVE)
+{
+	struct gate *done = shared_memory(GROWTHS * sizeof(*done));
+	unsigned int i, n = rounds(GROWTHS);
+	pid_t pids[GROWTHS];
+
+	for (i = 0; i < n; i++) {
+		ROUND("round %u", i);
+		pids[i] = child_fork();
+		if (!pids[i])
+			grow_together(3 * i, &done[i]);
+		WAIT_FOR(atomic_load(&done[i].open) || child_has_gone(pids[i]));
+	}
+	while (i)
+		EXPECT_CHILD_OK(pids[--i]);
+}

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/personality.h>
 
 #include "case.h"
@@ -182,4 +183,24 @@ CASE(ring, map_mlock, "the ring can be locked into memory and let go",
 	EXPECT_WORKS(ctx, 2);
 	EXPECT_EQ(0, mlock((void *)ctx, size));
 	EXPECT_OK(aio->destroy(ctx));
+}
+
+CASE(ring, map_no_file_system,
+     "rings lie on no file system that can be mounted",
+     .clause = "ring.map.no_file_system", .flavours = NATIVE)
+{
+	FILE *file = fopen("/proc/filesystems", "re");
+	char line[100];
+
+	REQUIRE(file);
+	while (fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		EXPECT_TRUE(strcmp(line, "nodev\taio"));
+		EXPECT_TRUE(strcmp(line, "\taio"));
+	}
+	fclose(file);
+	EXPECT_EQ(-1, mount("none", scratch_path(""), "aio", 0, NULL));
+	/* who may not mount at all is not told */
+	if (errno != EPERM)
+		EXPECT_EQ(ENODEV, errno);
 }

@@ -120,6 +120,21 @@ CASE(ring, mremap_move_one, "of several rings the one that is moved moves",
 	EXPECT_WORKS(ctx[2], 2);
 }
 
+CASE(ring, mremap_move_behind_hole,
+     "a ring is moved whichever contexts before it have gone",
+     .clause = "ring.mremap.move")
+{
+	aio_handle ctx[4];
+	unsigned int i;
+
+	for (i = 0; i < 4; i++)
+		ctx[i] = new_context(EVENTS);
+	end_context(ctx[0]);
+	EXPECT_WORKS(move_ring(ctx[1]), 1);
+	end_context(ctx[2]);
+	EXPECT_WORKS(move_ring(ctx[3]), 3);
+}
+
 CASE(ring, mremap_old_handle, "where the ring was is no handle any more",
      .clause = "ring.mremap.old_handle", .flavours = RAW, .needs = "eventfd")
 {
