@@ -62,7 +62,7 @@ def test_need_of_the_program_is_asked_there() -> None:
     wide = next(
         case["id"]
         for case in json.loads(listing)["cases"]
-        if "wide_long" in case["needs"] and "raw" in case["flavours"]
+        if "wide_long" in case["needs"] and "compat32" in case["flavours"]
     )
     (outcome,) = run(PROGRAM, wide)
     assert outcome["outcome"] == "skip", outcome
