@@ -169,8 +169,7 @@ static void hold_or_finish(struct held *held, struct pending request)
 		finish(held, &request, 0);
 		return;
 	}
-	if (request.opcode == FUSE_POLL)
-		request.offset = HELD_POLL(polls_held++);
+	polls_held += request.opcode == FUSE_POLL;
 	pending[pending_count++] = request;
 	count_up(&held->count);
 }
@@ -237,7 +236,7 @@ static void serve_request(struct held *held)
 		polled = ((struct fuse_poll_in *)arg)->kh;
 		request.ready = atomic_load(&held->ready);
 		atomic_fetch_add(&held->polls, 1);
-		request.offset = HELD_POLL(0);
+		request.offset = HELD_POLL(polls_held);
 		hold_or_finish(held, request);
 		break;
 	case FUSE_RELEASE:

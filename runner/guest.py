@@ -511,11 +511,10 @@ class GuestExecutor(Executor):
 
         Emulated, with KASAN, all takes hours: most that is broken shows in the first.
         """
-        wave = [flight for flight in self._todo if flight.key.flavour == "raw"]
-        wave = wave or list(self._todo)
-        taken = set(wave)
-        self._todo = deque(flight for flight in self._todo if flight not in taken)
-        return wave
+        plain = [flight for flight in self._todo if flight.key.flavour == "raw"]
+        others = [flight for flight in self._todo if flight.key.flavour != "raw"]
+        self._todo = deque(others if plain else ())
+        return plain or others
 
     def _dispatch(self, guest: Guest, flights: Sequence[Flight]) -> None:
         self._forget()

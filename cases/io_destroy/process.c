@@ -405,8 +405,7 @@ CASE(io_destroy, exit_returns_quota, "_exit() returns the quota, polls and all",
 	check_exit(BY_EXIT);
 }
 
-/* Each ring says that it is another's, or none's: none is found by its handle.
- */
+/* Each ring says that it is another's: none is found by its handle. */
 CASE(io_destroy, exit_hostile_id,
      "an exit ends every context, whatever stands in the rings",
      .clause = "io_destroy.exit.quota", .flavours = NATIVE,
@@ -516,8 +515,7 @@ static void *hold_memory(void *arg)
 	return NULL;
 }
 
-/* The trap is gone with the descriptors, for which a task gives up its memory.
- */
+/* A task gives up its memory first, and then the trap, with its descriptors. */
 static void leave_memory_held(struct estate *estate)
 {
 	struct trap *trap = trap_set(estate->page, PAGE_SIZE);
@@ -554,7 +552,7 @@ CASE(io_destroy, exit_foreign,
 			    PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
 			    -1, 0);
-		/* where a ring is not inherited, its place may be ours' */
+		/* where a ring is not inherited, its place may be ours */
 		if (ours == MAP_FAILED && estate->ring == ctx)
 			ours = (char *)ctx;
 		REQUIRE(ours == (char *)estate->ring);

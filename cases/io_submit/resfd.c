@@ -509,9 +509,8 @@ static long eventfd_id(int efd)
 	return id;
 }
 
-#define LEAKS                                                           \
-	1000 /* more than a virtual machine opens that starts meanwhile \
-	      */
+/* More than a virtual machine opens that starts meanwhile. */
+#define LEAKS 1000
 
 CASE(io_submit, resfd_freed, "an eventfd is free after the completion",
      .clause = "io_submit.resfd.closed", .needs = "eventfd",

@@ -34,12 +34,14 @@ static struct look new_look(void)
 	return look;
 }
 
-/* A POLL in flight whose file a worker is about to be told that it is not. */
-static struct look stage_look(void)
+/* A POLL in flight whose file is about to tell a worker what it is ready for.
+ */
+static struct look stage_look(unsigned int ready)
 {
 	struct look look = new_look();
 
 	stage_submit(look.ctx, look.iocb);
+	held_ready(look.held, ready);
 	hold(look.held, HOLD_POLLS);
 	held_wake(look.held);
 	held_wait(look.held, 1);
@@ -59,7 +61,7 @@ CASE(ops, poll_look_wake,
      "a wake-up while the worker looks for the one before is not lost",
      .clause = "ops.poll.look.wake", .needs = "held")
 {
-	struct look look = stage_look();
+	struct look look = stage_look(0);
 
 	held_ready(look.held, POLLIN);
 	held_wake(look.held);
@@ -71,7 +73,7 @@ CASE(ops, poll_look_nothing,
      "a worker that finds nothing leaves the POLL to the next wake-up",
      .clause = "ops.poll.look.wake", .needs = "held")
 {
-	struct look look = stage_look();
+	struct look look = stage_look(0);
 	unsigned int i;
 
 	for (i = 0; i < 3; i++) {
@@ -89,7 +91,7 @@ CASE(ops, poll_look_nothing,
 CASE(ops, poll_look_once, "the worker looks once for each wake-up, and no more",
      .clause = "ops.poll.look.wake", .needs = "held memfd")
 {
-	struct look look = stage_look();
+	struct look look = stage_look(0);
 	unsigned int i;
 
 	held_wake(look.held);
@@ -108,7 +110,7 @@ CASE(ops, poll_look_once, "the worker looks once for each wake-up, and no more",
 CASE(ops, poll_look_cancel, "cancelled while the worker looks: one event",
      .clause = "ops.poll.look.cancel", .needs = "held")
 {
-	struct look look = stage_look();
+	struct look look = stage_look(0);
 	struct io_event event;
 
 	EXPECT_EQ(-EINPROGRESS, aio->cancel(look.ctx, look.iocb, &event));
@@ -122,14 +124,9 @@ CASE(ops, poll_look_cancel_ready,
      "cancelled while the worker is told that it is ready: one event of that",
      .clause = "ops.poll.look.cancel", .needs = "held")
 {
-	struct look look = new_look();
+	struct look look = stage_look(POLLIN);
 	struct io_event event;
 
-	stage_submit(look.ctx, look.iocb);
-	held_ready(look.held, POLLIN);
-	hold(look.held, HOLD_POLLS);
-	held_wake(look.held);
-	held_wait(look.held, 1);
 	EXPECT_EQ(-EINPROGRESS, aio->cancel(look.ctx, look.iocb, &event));
 	release_all(look.held);
 	expect_event(&look, POLLIN);
@@ -147,7 +144,7 @@ static void *destroy(void *arg)
 CASE(ops, poll_look_destroy, "io_destroy() waits for a worker that looks",
      .clause = "ops.poll.look.destroy", .needs = "held task_syscall")
 {
-	struct look look = stage_look();
+	struct look look = stage_look(0);
 	struct thread *destroyer = thread_run(destroy, &look);
 
 	ASSERT_TRUE(wait_asleep_in(thread_tid(destroyer), SYS_io_destroy));
@@ -162,7 +159,6 @@ static void *submit(void *arg)
 	struct look *look = arg;
 
 	look->result = submit_one(look->ctx, look->iocb);
-	atomic_store(&look->done, 1);
 	return NULL;
 }
 
