@@ -407,6 +407,12 @@ int64_t now_ns(void)
 	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
 }
 
+void spin_until(int64_t ns)
+{
+	while (now_ns() < ns)
+		;
+}
+
 struct timespec millis(long ms)
 {
 	return (struct timespec){ .tv_sec = ms / 1000,

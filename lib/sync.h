@@ -147,6 +147,11 @@ void signal_thread(pid_t tid, int sig);
 #define NSEC_PER_MSEC 1000000LL
 /* now_ns() - CLOCK_MONOTONIC, which the kernel's time-outs follow. */
 int64_t now_ns(void);
+/*
+ * spin_until() - busily, until that now_ns(): to shift one side of a race, for
+ * which sleeping is too coarse; never to wait for anything.
+ */
+void spin_until(int64_t ns);
 struct timespec;
 /* millis() - a relative time-out. */
 struct timespec millis(long ms);

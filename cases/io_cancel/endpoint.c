@@ -396,10 +396,8 @@ struct race {
 static void *cancel_it(void *arg)
 {
 	struct race *race = arg;
-	int64_t start = now_ns();
 
-	while (now_ns() < start + race->after)
-		;
+	spin_until(now_ns() + race->after);
 	race->result = aio->cancel(race->ctx, race->iocb, NULL);
 	return NULL;
 }

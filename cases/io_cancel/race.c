@@ -129,14 +129,6 @@ CASE(io_cancel, race_cancel_first,
 	EXPECT_OK(aio->destroy(ctx));
 }
 
-static void spin(long ns)
-{
-	int64_t until = now_ns() + ns;
-
-	while (now_ns() < until)
-		;
-}
-
 struct race {
 	struct meeting meeting;
 	aio_handle ctx;
@@ -154,7 +146,7 @@ static void *canceller(void *arg)
 
 	do {
 		meet(&race->meeting);
-		spin(race->round % STEPS * STEP_NS);
+		spin_until(now_ns() + race->round % STEPS * STEP_NS);
 		race->result = aio->cancel(race->ctx, race->iocb, NULL);
 		meet(&race->meeting);
 	} while (!race->over);
@@ -175,7 +167,7 @@ static void race_begin(struct race *race)
 {
 	stage_submit(race->ctx, prep_poll(race->iocb, race->fd, POLLIN));
 	meet(&race->meeting);
-	spin(race->round / STEPS * STEP_NS);
+	spin_until(now_ns() + race->round / STEPS * STEP_NS);
 }
 
 static void race_end(struct race *race)

@@ -302,10 +302,8 @@ CASE(io_destroy, endpoint_exec, "execve() cancels it before it goes on",
 static void *destroy_later(void *arg)
 {
 	struct destroyer *destroyer = arg;
-	int64_t until = now_ns() + destroyer->result;
 
-	while (now_ns() < until)
-		;
+	spin_until(now_ns() + destroyer->result);
 	return destroy(arg);
 }
 

@@ -532,14 +532,6 @@ static void *chased(void *arg)
 	return NULL;
 }
 
-static void spin(long ns)
-{
-	int64_t until = now_ns() + ns;
-
-	while (now_ns() < until)
-		;
-}
-
 /*
  * The events come at every moment of the way to sleep, between the last look
  * at the ring and the sleep included. What is lost there hangs the case.
@@ -562,10 +554,10 @@ static void expect_none_lost(long min_nr)
 			stage_submit(chase.ctx,
 				     prep_poll(&iocbs[n], fds[n], POLLIN));
 		meet(&chase.meeting);
-		spin(i % STEPS * STEP_NS);
+		spin_until(now_ns() + i % STEPS * STEP_NS);
 		for (n = 0; n < min_nr; n++) {
 			end_poll(fds[n]);
-			spin(i / STEPS * STEP_NS);
+			spin_until(now_ns() + i / STEPS * STEP_NS);
 		}
 		chase.over = i == ROUNDS - 1 || now_ns() > until;
 		meet(&chase.meeting);

@@ -159,13 +159,6 @@ CASE(ops, poll_free_while_looking,
 	EXPECT_EQ(0, ring_unread(ctx));
 }
 
-/* Busily: the scheduler's clock is too coarse for what is met by it. */
-static void wait_until(int64_t ns)
-{
-	while (now_ns() < ns)
-		;
-}
-
 CASE(ops, poll_free_cancel, "cancelled while its queue goes: one event",
      .clause = "ops.poll.pollfree.cancel", .needs = "signalfd")
 {
@@ -190,7 +183,7 @@ CASE(ops, poll_free_cancel, "cancelled while its queue goes: one event",
 		begin = now_ns();
 		gate_open(&life->go);
 		if (i) { /* from at once to half as long again as it takes */
-			wait_until(begin + took * 3 / 2 * i / ROUNDS);
+			spin_until(begin + took * 3 / 2 * i / ROUNDS);
 			result = aio->cancel(ctx, iocb, NULL);
 			EXPECT_TRUE(result == -EINPROGRESS ||
 				    result == -EINVAL);

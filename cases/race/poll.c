@@ -386,8 +386,7 @@ static void wake_then(void *arg)
 {
 	struct walk *walk = arg;
 
-	while (now_ns() < walk->when)
-		;
+	spin_until(walk->when);
 	REQUIRE(!eventfd_write(walk->fd, 1));
 }
 
