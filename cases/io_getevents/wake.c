@@ -30,6 +30,26 @@ static long sleeps_of(struct waiter *waiter)
 	return waiter_slept(waiter);
 }
 
+/*
+ * The first n polls end, and two of the events are taken, while the waiter on
+ * CPU 0 cannot run. Gives what io_getevents() gave.
+ */
+static long steal_two(aio_handle ctx, const int *fds, int n,
+		      struct io_event *stolen)
+{
+	struct timespec none = { 0 };
+	long got;
+	int i;
+
+	pin_to_cpu(0);
+	hold_cpu();
+	for (i = 0; i < n; i++)
+		end_poll(fds[i]);
+	got = aio->getevents(ctx, 2, 2, stolen, &none);
+	let_cpu_go();
+	return got;
+}
+
 CASE(io_getevents, wake_after_theft,
      "who finds a part of what it was woken for waits for the rest alone",
      .clause = "io_getevents.wake.nth",
@@ -39,25 +59,17 @@ CASE(io_getevents, wake_after_theft,
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, 6);
 	struct io_event *events = GUARDED_ARRAY(struct io_event, 4);
 	struct io_event *stolen = GUARDED_ARRAY(struct io_event, 2);
-	struct timespec none = { 0 };
 	aio_handle ctx = new_context(6);
 	struct waiter *waiter;
-	long got;
 	int fds[6], i;
 
 	stage_polls(ctx, 6, iocbs, fds);
-	/* the waiter, too: it cannot run while this thread holds the CPU */
-	pin_to_cpu(0);
+	pin_to_cpu(0); /* the waiter, too */
 	waiter = waiter_run(ctx, 4, 4, events, NULL);
 	ASSERT_TRUE(waiter_asleep(waiter));
-	hold_cpu();
-	for (i = 0; i < 4; i++)
-		end_poll(fds[i]);
-	got = aio->getevents(ctx, 2, 2, stolen, &none);
-	let_cpu_go();
-	ASSERT_EQ(2, got);
+	ASSERT_EQ(2, steal_two(ctx, fds, 4, stolen));
 	ASSERT_TRUE(waiter_asleep(waiter));
-	for (; i < 6; i++)
+	for (i = 4; i < 6; i++)
 		end_poll(fds[i]);
 	EXPECT_EQ(4, waiter_result(waiter));
 	for (i = 0; i < 4; i++)
@@ -68,18 +80,10 @@ CASE(io_getevents, wake_after_theft,
 static void wake_for_nothing(aio_handle ctx, struct iocb *iocbs)
 {
 	struct io_event stolen[2];
-	struct timespec none = { 0 };
 	int fds[2];
-	long got;
 
 	stage_polls(ctx, 2, iocbs, fds);
-	pin_to_cpu(0);
-	hold_cpu();
-	end_poll(fds[0]);
-	end_poll(fds[1]);
-	got = aio->getevents(ctx, 2, 2, stolen, &none);
-	let_cpu_go();
-	STAGE_EQ(2, got);
+	STAGE_EQ(2, steal_two(ctx, fds, 2, stolen));
 	drop(fds[0]);
 	drop(fds[1]);
 }
