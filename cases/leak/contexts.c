@@ -12,6 +12,7 @@
 
 #define EVENTS	520 /* a ring of nine pages: more than the kernel inlines */
 #define FEW	2
+#define NOBODY	65534
 #define THREADS 64 /* io_destroy() waits, so they do it side by side */
 #define QUOTA	(2 * THREADS * EVENTS)
 
@@ -142,6 +143,29 @@ CASE(leak, setup_failed_memory,
      .flavours = NATIVE, .time_limit = 60)
 {
 	EXPECT_NO_LEAK(refused_by_memory, 1000);
+}
+
+/* Root may have files over the limit, so it is somebody else who asks. */
+static void refused_by_files(unsigned int times)
+{
+	long file_max = sysctl_get("fs/file-max"), result = -ENOMEM;
+	aio_handle ctx = 0;
+
+	sysctl_set("fs/file-max", 0);
+	REQUIRE(!seteuid(NOBODY));
+	while (times-- && result == -ENOMEM)
+		result = aio->setup(FEW, &ctx);
+	REQUIRE(!seteuid(0));
+	sysctl_set("fs/file-max", file_max);
+	EXPECT_EQ(-ENOMEM, result);
+}
+
+CASE(leak, setup_failed_file,
+     "rings whose file could not be had leave nothing behind",
+     .clause = "leak.setup_failed", .needs = "root ours slab_counts",
+     .serial = true, .flavours = NATIVE, .time_limit = 60)
+{
+	EXPECT_NO_LEAK(refused_by_files, 1000);
 }
 
 static void *place_for_ring(size_t size)

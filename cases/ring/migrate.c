@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -381,6 +382,53 @@ CASE(ring, migrate_locked,
 	EXPECT_EQ(to, status);
 	EXPECT_EQ(to, node_of(ctx));
 	EXPECT_WORKS(ctx, 1);
+}
+
+/* --- while somebody has a page --- */
+
+#define PINNED_MOVES 400
+
+static aio_handle pinned;
+
+static void move_pinned(unsigned int times)
+{
+	void *pages[] = { (void *)pinned };
+	int to = !node_of(pinned), status;
+
+	while (times--) {
+		frame_of(pinned);
+		syscall(SYS_move_pages, 0, 1ul, pages, &to, &status, 0);
+	}
+}
+
+CASE(ring, migrate_pinned,
+     "a ring that a pipe has a page of stays where it is, and each attempt to "
+     "move it leaves nothing behind",
+     .clause = "ring.migrate.pinned", .needs = "nodes2 slab_counts",
+     .serial = true, .flavours = NATIVE, .time_limit = 60)
+{
+	struct iovec page = { .iov_len = PAGE_SIZE };
+	uint64_t frame;
+	int ends[2];
+	char *bytes;
+
+	pinned = new_context(1);
+	bytes = guarded(PAGE_SIZE);
+	page.iov_base = (void *)pinned;
+	frame = frame_of(pinned);
+	open_pipe(ends, 0);
+	REQUIRE(vmsplice(ends[1], &page, 1, 0) == (ssize_t)PAGE_SIZE);
+	EXPECT_NO_LEAK(move_pinned, PINNED_MOVES);
+	EXPECT_EQ(frame, frame_of(pinned));
+	EXPECT_WORKS(pinned, 1);
+	memcpy(bytes, (void *)pinned, PAGE_SIZE);
+	/* What the pipe has is the ring itself, then it is free to go. */
+	page.iov_base = guarded(PAGE_SIZE);
+	REQUIRE(read(ends[0], page.iov_base, PAGE_SIZE) == (ssize_t)PAGE_SIZE);
+	EXPECT_MEM(bytes, page.iov_base, PAGE_SIZE);
+	move_ring_to(pinned, !node_of(pinned));
+	EXPECT_MEM(bytes, (void *)pinned, PAGE_SIZE);
+	EXPECT_WORKS(pinned, 1);
 }
 
 /* Events of one ring after the other, in step with who reaps them. */
