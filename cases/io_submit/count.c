@@ -4,12 +4,14 @@
  * errno of the first when there is none. A program goes on from there, so
  * what comes before a bad iocb must be done, and what follows it untouched.
  */
+#include <fcntl.h>
 #include <limits.h>
 #include <unistd.h>
 
 #include "refusals.h"
 
-#define BATCH 4 /* good requests around a bad one */
+#define BATCH 4	   /* good requests around a bad one */
+#define MANY  1100 /* whose pointers fill more than two pages */
 
 /* What a batch writes into a pipe, and where its bad one stands. */
 struct batch {
@@ -68,6 +70,32 @@ CASE(io_submit, count_all, "the count is nr when nothing is wrong",
 		for (i = 0; i < nr; i++)
 			EXPECT_EVENT(&events[i], &iocbs[i], 1);
 		EXPECT_EQ(0, ring_unread(ctx));
+	}
+}
+
+CASE(io_submit, count_many, "so it is with pages full of pointers",
+     .clause = "io_submit.count", .quota = MANY)
+{
+	/* a page has room for 512 pointers, or for 1024 of a 32-bit program */
+	static const unsigned int counts[] = { 512, 513, 1024, 1025, MANY };
+	struct io_event *events = GUARDED_ARRAY(struct io_event, MANY);
+	struct iocb **list = GUARDED_ARRAY(struct iocb *, MANY);
+	aio_handle ctx = new_context(MANY);
+	struct iocb iocb;
+	unsigned int i;
+
+	prep_write(&iocb, keep(open("/dev/null", O_WRONLY | O_CLOEXEC)), "x", 1,
+		   0);
+	for (i = 0; i < MANY; i++)
+		list[i] = &iocb;
+	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		ROUND("%u requests", counts[i]);
+		EXPECT_EQ(counts[i], aio->submit(ctx, counts[i], list));
+		EXPECT_EQ(counts[i], ring_unread(ctx));
+		ASSERT_EQ(counts[i],
+			  aio->getevents(ctx, 0, MANY, events, NULL));
+		EXPECT_EVENT(&events[0], &iocb, 1);
+		EXPECT_EVENT(&events[counts[i] - 1], &iocb, 1);
 	}
 }
 

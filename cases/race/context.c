@@ -207,6 +207,46 @@ CASE(race, quota, "processes that fight for the last of the quota share it",
 	EXPECT_QUOTA_BACK();
 }
 
+#define LAST_ROUNDS 200
+
+struct asker {
+	aio_handle ctx;
+	long result;
+};
+
+static void ask(void *arg)
+{
+	struct asker *asker = arg;
+
+	asker->ctx = 0;
+	asker->result = aio->setup(SHARE, &asker->ctx);
+}
+
+CASE(race, quota_last,
+     "of two that ask at once for the last of the quota "
+     "one has it",
+     .clause = "race.quota", .needs = "root aio_sysctls cpus2",
+     .serial = SERIAL_BODY)
+{
+	struct asker mine, other;
+	struct side *side = side_start(ask, &other);
+	unsigned int i, n = rounds(LAST_ROUNDS);
+	long before = aio_nr();
+
+	for (i = 0; i < n; i++) {
+		ROUND("round %u", i);
+		sysctl_set("fs/aio-max-nr", before + 2 * SHARE - 1);
+		side_go(side, i);
+		ask(&mine);
+		side_wait(side);
+		EXPECT_TRUE(!mine.result != !other.result);
+		EXPECT_EQ(-EAGAIN, mine.result + other.result);
+		before += SHARE;
+		ASSERT_EQ(before, aio_nr());
+	}
+	side_end(side);
+}
+
 struct destroyer {
 	aio_handle ctx;
 	long result;
