@@ -6,10 +6,12 @@
  * there are many places to lose one: a context that loses slots ends in
  * -EAGAIN for ever, and one that gains any overwrites events.
  */
+#include <stdlib.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "refusals.h"
+#include "side.h"
 
 /* How a context shares out its ring: ioctx_alloc(). */
 struct capacity {
@@ -689,6 +691,76 @@ CASE(io_submit, rounds_many_cpus,
 	all = fill_all_cpus(ctx, &filler);
 	EXPECT_LE(capacity.slots, all);
 	EXPECT_GT(capacity.slots - capacity.batch, all);
+}
+
+#define LAST_ROUNDS 400
+
+struct taker {
+	aio_handle ctx;
+	struct iocb iocb;
+	unsigned int cpu;
+	long result;
+};
+
+static void take(void *arg)
+{
+	struct taker *taker = arg;
+
+	taker->result = submit_one(taker->ctx, &taker->iocb);
+}
+
+static void take_there(void *arg)
+{
+	struct taker *taker = arg;
+
+	if (!taker->ctx)
+		pin_to_cpu(taker->cpu);
+	else
+		take(taker);
+}
+
+/* All but the last batch are in use: each CPU has none, and would take it. */
+static void leave_a_batch(aio_handle ctx, struct iocb *iocb)
+{
+	struct capacity capacity = capacity_of(ctx);
+	struct iocb **list = calloc(capacity.slots, sizeof(*list));
+	unsigned int i;
+
+	REQUIRE(list);
+	for (i = 0; i < capacity.slots; i++)
+		list[i] = iocb;
+	i = capacity.one_cpu - capacity.batch;
+	STAGE_EQ(i, aio->submit(ctx, i, list));
+	free(list);
+}
+
+CASE(io_submit, last_batch,
+     "of two CPUs that ask for the last batch one has it",
+     .clause = "io_submit.eagain.exact", .needs = "cpus2", .flavours = RAW,
+     .quota = LAST_ROUNDS)
+{
+	struct taker mine = { .ctx = 0 }, other = { .cpu = 1 };
+	struct side *side = side_start(take_there, &other);
+	unsigned int i, n = rounds(LAST_ROUNDS);
+
+	prep_write(&mine.iocb, open_null(), "x", 1, 0);
+	other.iocb = mine.iocb;
+	pin_to_cpu(0);
+	side_go(side, 0);
+	side_wait(side);
+	for (i = 0; i < n; i++) {
+		ROUND("round %u", i);
+		mine.ctx = new_context(1);
+		other.ctx = mine.ctx;
+		leave_a_batch(mine.ctx, &mine.iocb);
+		side_go(side, i);
+		take(&mine);
+		side_wait(side);
+		ASSERT_EQ(1, (mine.result == 1) + (other.result == 1));
+		EXPECT_EQ(-EAGAIN,
+			  mine.result == 1 ? other.result : mine.result);
+	}
+	side_end(side);
 }
 
 /* Completions that come from elsewhere: interrupts, workers, other CPUs. */
