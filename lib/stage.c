@@ -480,6 +480,7 @@ unsigned int rounds(unsigned int wanted)
 
 	if (slow <= 1)
 		return wanted;
+	slow *= slow; /* many are slow together, and wait for each other */
 	wanted = (unsigned int)(wanted / (slow < FEWEST ? slow : FEWEST));
 	/* none would prove nothing */
 	return wanted ? wanted : 1;

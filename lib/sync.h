@@ -115,7 +115,10 @@ struct exec_body {
 /* exec_run() - what `aioabi-cases exec NAME ARG` does. */
 int exec_run(const char *name, const char *arg);
 
-/* pin_to_cpu() - run this thread on the n-th CPU that it may use. */
+/*
+ * pin_to_cpu() - run this thread on the n-th CPU that it may use, n modulo
+ * their number, counted from one that is another in each case.
+ */
 void pin_to_cpu(unsigned int n);
 /* cpus_usable() - how many CPUs that makes. */
 unsigned int cpus_usable(void);

@@ -59,13 +59,13 @@ CASE(io_setup, capacity_moving,
      .clause = "io_setup.capacity", .needs = "cpus2", .quota = ALL_COUNTS)
 {
 	struct iocb **list = pending_polls();
-	unsigned int i, k, cpus = cpus_usable();
+	unsigned int i, k;
 	aio_handle ctx;
 
 	for (i = 0; i < COUNTS; i++) {
 		ctx = new_context(counts[i]);
 		for (k = 0; k < counts[i]; k++) {
-			pin_to_cpu(k % cpus);
+			pin_to_cpu(k);
 			if (!EXPECT_EQ(1, submit_one(ctx, list[k])))
 				break;
 		}

@@ -22,7 +22,7 @@ struct batch {
 };
 
 /* Each good one writes a letter of its own. */
-static struct batch new_batch(const struct refusal *refusal, unsigned int k)
+static struct batch new_batch(void)
 {
 	struct batch batch = { .list = GUARDED_ARRAY(struct iocb *,
 						     BATCH + 1) };
@@ -33,11 +33,25 @@ static struct batch new_batch(const struct refusal *refusal, unsigned int k)
 		batch.good[i] = new_write(batch.ends[1]);
 		*(char *)(uintptr_t)batch.good[i]->aio_buf = (char)('a' + i);
 	}
-	batch.bad = new_refused(refusal, batch.ends[1]);
-	for (i = 0; i < BATCH; i++)
-		batch.list[i + (i >= k)] = batch.good[i];
-	batch.list[k] = batch.bad;
 	return batch;
+}
+
+/* Another bad one: refused for this reason. */
+static void spoil_batch(struct batch *batch, const struct refusal *refusal)
+{
+	batch->bad = new_refused(refusal, batch->ends[1]);
+}
+
+/* The bad one comes after k good ones. */
+static void place_bad(struct batch *batch, unsigned int k)
+{
+	unsigned int i;
+
+	for (i = 0; i < BATCH; i++) {
+		batch->good[i]->aio_key = KEY_BEFORE;
+		batch->list[i + (i >= k)] = batch->good[i];
+	}
+	batch->list[k] = batch->bad;
 }
 
 /* The first n have written, and nothing else has. */
@@ -48,8 +62,6 @@ static void expect_written(struct batch *batch, unsigned int n)
 
 	EXPECT_EQ(n ? (ssize_t)n : -1, len);
 	EXPECT_MEM("abcd", got, n);
-	drop(batch->ends[0]);
-	drop(batch->ends[1]);
 }
 
 CASE(io_submit, count_all, "the count is nr when nothing is wrong",
@@ -104,11 +116,12 @@ CASE(io_submit, first_bad,
      .clause = "io_submit.count.first_bad")
 {
 	aio_handle ctx = new_context(BATCH + 1);
+	struct batch batch = new_batch();
 	const struct refusal *refusal;
-	struct batch batch;
 
 	for_each_refusal(refusal) {
-		batch = new_batch(refusal, 0);
+		spoil_batch(&batch, refusal);
+		place_bad(&batch, 0);
 		EXPECT_EQ(-refusal->error,
 			  aio->submit(ctx, BATCH + 1, batch.list));
 		EXPECT_EQ(0, ring_of(ctx)->tail);
@@ -123,14 +136,15 @@ CASE(io_submit, later_bad,
 {
 	aio_handle ctx = new_context(BATCH + 1);
 	struct io_event events[BATCH + 1];
+	struct batch batch = new_batch();
 	const struct refusal *refusal;
-	struct batch batch;
 	unsigned int k, i;
 
 	for_each_refusal(refusal) {
+		spoil_batch(&batch, refusal);
 		for (k = 1; k <= BATCH; k++) {
 			ROUND("%s at %u", refusal->name, k);
-			batch = new_batch(refusal, k);
+			place_bad(&batch, k);
 			EXPECT_EQ(k, aio->submit(ctx, BATCH + 1, batch.list));
 			ASSERT_EQ(k, ring_unread(ctx));
 			stage_reap(ctx, k, events);
@@ -187,14 +201,15 @@ CASE(io_submit, after_bad_untouched,
 {
 	aio_handle ctx = new_context(BATCH + 1);
 	struct io_event events[BATCH + 1];
+	struct batch batch = new_batch();
 	const struct refusal *refusal;
-	struct batch batch;
 	unsigned int k, i;
 
 	for_each_refusal(refusal) {
+		spoil_batch(&batch, refusal);
 		for (k = 0; k < BATCH; k++) {
 			ROUND("%s at %u", refusal->name, k);
-			batch = new_batch(refusal, k);
+			place_bad(&batch, k);
 			STAGE_EQ(k ? (long)k : -refusal->error,
 				 aio->submit(ctx, BATCH + 1, batch.list));
 			for (i = 0; i < k; i++)
@@ -236,11 +251,12 @@ CASE(io_submit, bad_alone, "the one that stopped a call then gives its errno",
 {
 	aio_handle ctx = new_context(BATCH + 1);
 	struct io_event events[BATCH];
+	struct batch batch = new_batch();
 	const struct refusal *refusal;
-	struct batch batch;
 
 	for_each_refusal(refusal) {
-		batch = new_batch(refusal, 1);
+		spoil_batch(&batch, refusal);
+		place_bad(&batch, 1);
 		STAGE_EQ(1, aio->submit(ctx, BATCH + 1, batch.list));
 		EXPECT_EQ(-refusal->error,
 			  aio->submit(ctx, BATCH, &batch.list[1]));

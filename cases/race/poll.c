@@ -60,10 +60,10 @@ CASE(race, poll_wake_cancel, "wake-up against cancel: one event",
 			   .iocb = GUARDED(struct iocb),
 			   .fd = open_eventfd(0, 0) };
 	struct side *side = side_start(wake, &one);
-	unsigned int i;
+	unsigned int i, n = rounds(SIDE_ROUNDS);
 
 	prep_poll(one.iocb, one.fd, POLLIN);
-	for (i = 0; i < SIDE_ROUNDS; i++) {
+	for (i = 0; i < n; i++) {
 		ROUND("round %u", i);
 		stage_submit(one.ctx, one.iocb);
 		side_go(side, i);
@@ -126,11 +126,11 @@ CASE(race, poll_plain_wake_cancel, "plain wake-ups against cancel: one event",
 			   .iocb = GUARDED(struct iocb),
 			   .path = scratch_path("fifo") };
 	struct side *side = side_start(come_and_write, &one);
-	unsigned int i;
+	unsigned int i, n = rounds(FIFO_ROUNDS);
 	int reader;
 
 	REQUIRE(!mkfifo(one.path, 0600));
-	for (i = 0; i < FIFO_ROUNDS; i++) {
+	for (i = 0; i < n; i++) {
 		ROUND("round %u", i);
 		reader = open(one.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 		REQUIRE(reader >= 0);
@@ -174,13 +174,13 @@ CASE(race, poll_submit_wake,
 	struct side *side = side_start(wake_all, &many);
 	struct io_event events[POLLS];
 	struct iocb *list[POLLS];
-	unsigned int i, k;
+	unsigned int i, k, n = rounds(MANY_ROUNDS);
 
 	for (i = 0; i < POLLS; i++) {
 		many.fds[i] = open_eventfd(0, 0);
 		list[i] = prep_poll(&many.iocbs[i], many.fds[i], POLLIN);
 	}
-	for (i = 0; i < MANY_ROUNDS; i++) {
+	for (i = 0; i < n; i++) {
 		ROUND("round %u", i);
 		side_go(side, i);
 		ASSERT_EQ(POLLS, aio->submit(many.ctx, POLLS, list));
@@ -217,14 +217,14 @@ CASE(race, poll_two_queues_wake,
 			   .path = scratch_path("fifo") };
 	struct side *side = side_start(write_byte, &one);
 	struct io_event event;
-	unsigned int i;
+	unsigned int i, n = rounds(SIDE_ROUNDS);
 	long result;
 	char byte;
 
 	REQUIRE(!mkfifo(one.path, 0600));
 	one.fd = keep(open(one.path, O_RDWR | O_CLOEXEC));
 	prep_poll(one.iocb, one.fd, POLLIN);
-	for (i = 0; i < SIDE_ROUNDS; i++) {
+	for (i = 0; i < n; i++) {
 		ROUND("round %u", i);
 		side_go(side, i);
 		result = submit_one(one.ctx, one.iocb);
@@ -355,10 +355,10 @@ CASE(race, poll_submit_plain_wake,
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
 	struct io_event event;
-	unsigned int i;
+	unsigned int i, n = rounds(SIDE_ROUNDS);
 
 	prep_poll(iocb, watched->watch, POLLIN);
-	for (i = 0; i < SIDE_ROUNDS; i++) {
+	for (i = 0; i < n; i++) {
 		ROUND("round %u", i);
 		side_go(side, i);
 		ASSERT_EQ(1, submit_one(ctx, iocb));

@@ -286,10 +286,10 @@ CASE(race, wake_sleep,
 	int fd = open_eventfd(0, 0);
 	struct side *side = side_start(end_one, &fd);
 	struct io_event event;
-	unsigned int i;
+	unsigned int i, n = rounds(SIDE_ROUNDS);
 
 	prep_poll(iocb, fd, POLLIN);
-	for (i = 0; i < SIDE_ROUNDS; i++) {
+	for (i = 0; i < n; i++) {
 		ROUND("round %u", i);
 		stage_submit(ctx, iocb);
 		side_go(side, i);
