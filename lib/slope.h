@@ -5,7 +5,7 @@
  *
  * Everybody's allocations are in these numbers, so a case that uses this is
  * serial, needs "slab_counts", and what grew counts when it grew each time of
- * several.
+ * several (lib/slope.c says how).
  */
 #ifndef AIOABI_SLOPE_H
 #define AIOABI_SLOPE_H
