@@ -6,6 +6,7 @@
  */
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -44,6 +45,21 @@ static void expect_waiting(struct thread *thread, struct destroyer *destroyer)
 {
 	wait_asleep_in(thread_tid(thread), SYS_io_destroy);
 	EXPECT_EQ(0, atomic_load(&destroyer->done));
+}
+
+/*
+ * It does not come back, either, when it has slept for what it sleeps for
+ * anyway: some grace periods, as long as others wait that came after it.
+ */
+static void expect_kept_waiting(struct thread *thread,
+				struct destroyer *destroyer)
+{
+	unsigned int i;
+
+	expect_waiting(thread, destroyer);
+	for (i = 0; i < 3; i++)
+		end_context(new_context(1));
+	expect_waiting(thread, destroyer);
 }
 
 CASE(io_destroy, waits_for_reads, "reads in flight are waited for, all of them",
@@ -335,6 +351,95 @@ CASE(io_destroy, waits_for_any_number, "one request or many: the last decides",
 	}
 }
 
+/* --- for as long as it takes --- */
+
+#define LONG_WAIT 6 /* s: more than a time-out of a hasty kernel would be */
+
+static void let_time_pass(time_t seconds)
+{
+	const struct timespec span = { .tv_sec = seconds };
+
+	REQUIRE(!clock_nanosleep(CLOCK_MONOTONIC, 0, &span, NULL));
+}
+
+static aio_handle read_held(struct iocb *iocb, int fd, unsigned int block)
+{
+	aio_handle ctx = new_context(1);
+
+	stage_submit(ctx, prep_read(iocb, fd, io_buffer(HELD_BLOCK), HELD_BLOCK,
+				    block * HELD_BLOCK));
+	return ctx;
+}
+
+CASE(io_destroy, waits_for_long,
+     "a request that takes seconds is waited for: by io_destroy(), by exit, "
+     "by a reaper",
+     .clause = "io_destroy.waits", .needs = "held task_syscall",
+     .flavours = NATIVE)
+{
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, 3);
+	struct destroyer destroyer = { 0 };
+	struct io_event event;
+	struct waiter *waiter;
+	struct thread *thread;
+	struct held *held;
+	pid_t pid;
+	int fd;
+
+	held = held_open(&fd);
+	hold(held, HOLD_READS);
+	pid = child_fork();
+	if (!pid) {
+		read_held(&iocbs[0], fd, 0);
+		child_exit(0);
+	}
+	waiter = waiter_run(read_held(&iocbs[1], fd, 1), 1, 1, &event, NULL);
+	thread = destroy_in_thread(&destroyer, read_held(&iocbs[2], fd, 2));
+	held_wait(held, 3);
+	expect_waiting(thread, &destroyer);
+	waiter_asleep(waiter);
+	let_time_pass(LONG_WAIT);
+	EXPECT_EQ(0, atomic_load(&destroyer.done));
+	EXPECT_TRUE(!waiter_done(waiter));
+	EXPECT_TRUE(!child_has_gone(pid));
+	release_all(held);
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+	EXPECT_EQ(1, waiter_result(waiter));
+	EXPECT_EVENT(&event, &iocbs[1], HELD_BLOCK);
+	EXPECT_CHILD_OK(pid);
+}
+
+/* --- who is inside io_getevents() --- */
+
+/* The reaper is held where the kernel copies its event. */
+CASE(io_destroy, waits_for_reaper,
+     "who is inside io_getevents() is waited for, and has its event",
+     .clause = "io_destroy.waits.reaper", .needs = "userfaultfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	struct io_event *page = io_buffer(PAGE_SIZE);
+	struct io_event *content = io_buffer(PAGE_SIZE);
+	struct destroyer destroyer = { 0 };
+	aio_handle ctx = new_context(1);
+	struct waiter *waiter;
+	struct thread *thread;
+	struct trap *trap;
+
+	stage_complete(ctx, 1, SEED);
+	trap = trap_set(page, PAGE_SIZE);
+	waiter = waiter_run(ctx, 1, 1, page, NULL);
+	trap_wait(trap);
+	thread = destroy_in_thread(&destroyer, ctx);
+	expect_kept_waiting(thread, &destroyer);
+	EXPECT_TRUE(!waiter_done(waiter));
+	trap_release(trap, content);
+	EXPECT_EQ(1, waiter_result(waiter));
+	EXPECT_NUMBERED(page, 1, SEED);
+	thread_join(thread);
+	EXPECT_EQ(0, destroyer.result);
+}
+
 /* --- who is inside io_submit() --- */
 
 /* The submitter is held where the kernel copies its iocb. */
@@ -356,7 +461,7 @@ CASE(io_destroy, waits_for_submitter,
 	submitter = thread_run(submit_one_of, &submission);
 	trap_wait(trap);
 	thread = destroy_in_thread(&destroyer, submission.ctx);
-	expect_waiting(thread, &destroyer);
+	expect_kept_waiting(thread, &destroyer);
 	trap_release(trap, content);
 	thread_join(submitter);
 	EXPECT_EQ(1, submission.result);
@@ -388,12 +493,12 @@ CASE(io_destroy, waits_for_submitter_and_read,
 	submitter = thread_run(submit_one_of, &submission);
 	trap_wait(trap);
 	thread = destroy_in_thread(&destroyer, submission.ctx);
-	expect_waiting(thread, &destroyer);
+	expect_kept_waiting(thread, &destroyer);
 	trap_release(trap, content);
 	thread_join(submitter);
 	EXPECT_EQ(1, submission.result);
 	held_wait(held, 1);
-	expect_waiting(thread, &destroyer);
+	expect_kept_waiting(thread, &destroyer);
 	release_all(held);
 	thread_join(thread);
 	EXPECT_EQ(0, destroyer.result);

@@ -176,9 +176,10 @@ static long flushes(int fd)
 	return n;
 }
 
-static void expect_durable(uint32_t flag, int direct)
+/* By a flag of the request or one of the descriptor. */
+static void expect_durable(uint32_t flag, int open_flags)
 {
-	struct storage storage = open_storage(O_RDWR | direct);
+	struct storage storage = open_storage(O_RDWR | open_flags);
 	unsigned char *out = io_buffer(PAGE_SIZE);
 	aio_handle ctx = new_context(1);
 	struct iocb iocb;
@@ -205,6 +206,16 @@ CASE(io_submit, rwf_dsync_flushes,
 	expect_durable(FLAG_SYNC, O_DIRECT);
 	expect_durable(FLAG_DSYNC, 0);
 	expect_durable(FLAG_SYNC, 0);
+}
+
+CASE(io_submit, sync_fd_flushes,
+     "a finished write by a descriptor with O_DSYNC or O_SYNC has, too",
+     .clause = "ops.pwrite.sync_fd", .on = ON_BLOCK, .serial = true)
+{
+	expect_durable(0, O_DSYNC | O_DIRECT);
+	expect_durable(0, O_SYNC | O_DIRECT);
+	expect_durable(0, O_DSYNC);
+	expect_durable(0, O_SYNC);
 }
 
 /* --- APPEND and NOAPPEND --- */

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -169,6 +170,39 @@ CASE(ops, poll_ready_mask,
 	}
 }
 
+/* What poll(2) says of it at once. */
+static int polled(int fd, int events)
+{
+	struct pollfd pollfd = { .fd = fd, .events = (short)events };
+
+	REQUIRE(poll(&pollfd, 1, 0) >= 0);
+	return (unsigned short)pollfd.revents;
+}
+
+CASE(ops, poll_each_bit, "each bit of the mask is what it is for poll(2)",
+     .clause = "ops.poll.mask", .needs = "unix_sockets")
+{
+	aio_handle ctx = new_context(MASK_BITS);
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, MASK_BITS);
+	unsigned int bit;
+	int ends[2], res;
+
+	open_sockets(ends);
+	put_byte(ends[1]);
+	REQUIRE(!shutdown(ends[1], SHUT_WR));
+	REQUIRE(polled(ends[0], POLLRDHUP) == POLLRDHUP);
+	for (bit = 0; bit < MASK_BITS; bit++) {
+		ROUND("bit %u", bit);
+		res = polled(ends[0], 1 << bit);
+		prep_poll(&iocbs[bit], ends[0], 1u << bit);
+		ASSERT_EQ(1, submit_one(ctx, &iocbs[bit]));
+		if (res)
+			EXPECT_COMPLETED(ctx, &iocbs[bit], res);
+		else
+			EXPECT_EQ(0, ring_unread(ctx));
+	}
+}
+
 CASE(ops, poll_ready_hup, "a hang-up that is there is reported unasked",
      .clause = "ops.poll.err_hup")
 {
@@ -306,6 +340,22 @@ CASE(ops, poll_later_err, "an error that comes later is reported unasked",
 	EXPECT_EQ(0, ring_unread(ctx));
 	drop(ends[0]);
 	EXPECT_COMPLETES(ctx, iocb, POLLERR);
+}
+
+CASE(ops, poll_later_rdhup,
+     "that the other side writes no more is reported if asked for",
+     .clause = "ops.poll.later", .needs = "unix_sockets")
+{
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int ends[2];
+
+	open_sockets(ends);
+	prep_poll(iocb, ends[0], POLLRDHUP);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_EQ(0, ring_unread(ctx));
+	REQUIRE(!shutdown(ends[1], SHUT_WR));
+	EXPECT_COMPLETES(ctx, iocb, POLLRDHUP);
 }
 
 CASE(ops, poll_later_socket, "a socket completes when data arrives",
