@@ -415,20 +415,24 @@ CASE(ops, preadv_beyond,
 CASE(ops, length_clamp, "a length over the largest is cut to it",
      .clause = "ops.length.clamp")
 {
+	const uint64_t lengths[] = {
+		MOST_BYTES,	  (uint64_t)MOST_BYTES + 1,
+		1ull << 31,	  1ull << 32,
+		(1ull << 32) + 1, 1ull << 40,
+		(1ull << 62) + 1, INT64_MAX,
+	};
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
 	int fd = keep(open("/dev/null", O_RDWR | O_CLOEXEC));
-	void *buf = (void *)PAGE_SIZE;
+	unsigned int i;
 
-	prep_write(iocb, fd, buf, (size_t)MOST_BYTES, 0);
-	ASSERT_EQ(1, submit_one(ctx, iocb));
-	EXPECT_COMPLETES(ctx, iocb, MOST_BYTES);
-	prep_write(iocb, fd, buf, (size_t)MOST_BYTES + 1, 0);
-	ASSERT_EQ(1, submit_one(ctx, iocb));
-	EXPECT_COMPLETES(ctx, iocb, MOST_BYTES);
-	prep_write(iocb, fd, buf, SSIZE_MAX, 0);
-	ASSERT_EQ(1, submit_one(ctx, iocb));
-	EXPECT_COMPLETES(ctx, iocb, MOST_BYTES);
+	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		ROUND("%#llx bytes", (unsigned long long)lengths[i]);
+		prep_write(iocb, fd, (void *)PAGE_SIZE, 0, 0);
+		iocb->aio_nbytes = lengths[i];
+		ASSERT_EQ(1, submit_one(ctx, iocb));
+		EXPECT_COMPLETES(ctx, iocb, MOST_BYTES);
+	}
 }
 
 /* Whether it is looked at is the driver's affair in the kernels of value 0. */
