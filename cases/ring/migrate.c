@@ -384,6 +384,70 @@ CASE(ring, migrate_locked,
 	EXPECT_WORKS(ctx, 1);
 }
 
+struct impatient {
+	aio_handle ctx;
+	int to;
+	atomic_uint tried;
+	atomic_bool over;
+};
+
+static void *move_until_there(void *arg)
+{
+	struct impatient *impatient = arg;
+	void *pages[] = { (void *)impatient->ctx };
+	int status;
+
+	while (!atomic_load(&impatient->over) &&
+	       node_of(impatient->ctx) != impatient->to) {
+		syscall(SYS_move_pages, 0, 1ul, pages, &impatient->to, &status,
+			0);
+		atomic_fetch_add(&impatient->tried, 1);
+	}
+	return NULL;
+}
+
+#define TURNS 12
+
+/*
+ * One reaper holds the lock, another stands in line for it, and so does who
+ * moves the page: whichever comes next, the other finds the ring as it is.
+ */
+CASE(ring, migrate_between_reapers,
+     "a ring that is moved between one reaper and the next loses nothing",
+     .clause = "ring.migrate.reapers", .needs = "nodes2 userfaultfd cpus2")
+{
+	struct io_event *content = io_buffer(PAGE_SIZE), *page, event;
+	aio_handle ctx = new_context(2);
+	struct waiter *first, *second;
+	struct thread *thread;
+	struct impatient impatient;
+	struct trap *trap;
+	unsigned int i;
+
+	for (i = 0; i < TURNS; i++) {
+		ROUND("turn %u", i);
+		stage_complete(ctx, 2, 2 * i);
+		page = io_buffer(PAGE_SIZE);
+		trap = trap_set(page, PAGE_SIZE);
+		first = waiter_run(ctx, 1, 1, page, NULL);
+		trap_wait(trap);
+		second = waiter_run(ctx, 1, 1, &event, NULL);
+		waiter_asleep(second);
+		impatient =
+			(struct impatient){ .ctx = ctx, .to = !node_of(ctx) };
+		thread = thread_run(move_until_there, &impatient);
+		WAIT_FOR(atomic_load(&impatient.tried));
+		trap_release(trap, content);
+		ASSERT_EQ(1, waiter_result(first));
+		ASSERT_EQ(1, waiter_result(second));
+		atomic_store(&impatient.over, true);
+		thread_join(thread);
+		EXPECT_NUMBERED(page, 1, 2 * i);
+		EXPECT_NUMBERED(&event, 1, 2 * i + 1);
+		ASSERT_EQ(0, ring_unread(ctx));
+	}
+}
+
 /* --- while somebody has a page --- */
 
 #define PINNED_MOVES 400
