@@ -121,6 +121,23 @@ static long switches(const char *status)
 	return atol(strchr(voluntary, ':') + 1) + atol(strchr(other, ':') + 1);
 }
 
+/* The letter in what /proc/TID/status says; 0: none. */
+static char state_in(const char *status)
+{
+	const char *state = strstr(status, "\nState:\t");
+
+	return state ? state[strlen("\nState:\t")] : 0;
+}
+
+char task_state(pid_t tid)
+{
+	char text[4096];
+
+	if (!read_task_file(tid, "status", text, sizeof(text)))
+		return 0;
+	return state_in(text);
+}
+
 #define NOT_THERE (-1L)
 #define ENDED	  (-2L)
 
@@ -131,17 +148,14 @@ static long switches(const char *status)
  */
 static long asleep_in(pid_t tid, long syscall_nr)
 {
-	char text[4096], *state;
+	char text[4096], state;
 
 	if (!read_task_file(tid, "status", text, sizeof(text)))
 		return ENDED;
-	state = strstr(text, "\nState:\t");
-	if (!state)
+	state = state_in(text);
+	if (!state || state == 'Z' || state == 'X')
 		return ENDED;
-	state += strlen("\nState:\t");
-	if (*state == 'Z' || *state == 'X')
-		return ENDED;
-	if (*state != 'S' && *state != 'D')
+	if (state != 'S' && state != 'D')
 		return NOT_THERE;
 	if (syscall_nr != ANY_CALL) {
 		char call[256];

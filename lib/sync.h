@@ -26,6 +26,12 @@ pid_t thread_tid(struct thread *thread);
 pid_t own_tid(void);
 
 /*
+ * task_state() - the state of a thread, of this process or another, as
+ * /proc/TID/status has it ('S', 'Z', ...); 0 when it is gone.
+ */
+char task_state(pid_t tid);
+
+/*
  * wait_asleep_in() - wait until a task is asleep inside this system call
  * (/proc/PID/syscall and its state), and has not run between two looks.
  *

@@ -79,6 +79,38 @@ CASE(io_destroy, maker_may_exit,
 	EXPECT_OK(aio->destroy(shared.ctx));
 }
 
+static void *outlive_the_first(void *arg)
+{
+	struct shared *shared = arg;
+	uint64_t one = 1;
+
+	WAIT_FOR(task_state(getpid()) == 'Z');
+	REQUIRE(write(shared->fd, &one, sizeof(one)) == sizeof(one));
+	EXPECT_EQ(1, aio->getevents(shared->ctx, 1, 1, &shared->event, NULL));
+	EXPECT_EVENT(&shared->event, &shared->iocb, POLLIN);
+	EXPECT_WORKS(shared->ctx, 1);
+	EXPECT_OK(aio->destroy(shared->ctx));
+	EXPECT_WORKS(new_context(1), 1);
+	child_exit(0);
+}
+
+CASE(io_destroy, first_thread_may_exit,
+     "a process whose first thread is gone goes on with its contexts",
+     .clause = "io_destroy.thread_exit")
+{
+	static struct shared shared;
+	pid_t pid;
+
+	shared.fd = open_eventfd(0, 0);
+	pid = child_fork();
+	if (!pid) {
+		make_and_submit(&shared);
+		thread_run(outlive_the_first, &shared);
+		syscall(SYS_exit, 0);
+	}
+	EXPECT_CHILD_OK(pid);
+}
+
 static void *use_and_destroy(void *arg)
 {
 	struct shared *shared = arg;

@@ -36,22 +36,6 @@ static void *hold_the_lock(void *arg)
 	return NULL;
 }
 
-/* The state of a thread of another process, as in /proc/PID/stat; 0: none. */
-static char state_of(pid_t pid)
-{
-	char path[64], state = 0;
-	FILE *stat;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, pid);
-	stat = fopen(path, "re");
-	if (!stat)
-		return 0;
-	if (fscanf(stat, "%*d %*s %c", &state) != 1)
-		state = 0;
-	fclose(stat);
-	return state;
-}
-
 /* The n-th child of a batch. */
 static void child_waits_for_the_lock(struct held *held, int file,
 				     unsigned int n)
@@ -92,7 +76,7 @@ static void kill_batch(struct held *held, int file, unsigned int children)
 	}
 	/* the thread that reads cannot go yet, so it stays a zombie */
 	for (i = 0; i < children; i++)
-		WAIT_FOR(state_of(pids[i]) == 'Z');
+		WAIT_FOR(task_state(pids[i]) == 'Z');
 	EXPECT_EQ(children, held_count(held));
 	for (i = 0; i < children; i++) {
 		/* so that the next one reads again */

@@ -163,6 +163,22 @@ CASE(io_setup, enomem_locked,
 	EXPECT_EQ(0, ring_of(ctx)->id);
 }
 
+CASE(io_setup, not_locked,
+     "a ring is not locked memory: who may lock nothing has one",
+     .clause = "io_setup.enomem.not_locked", .needs = "root")
+{
+	struct rlimit old = limit_set(RLIMIT_MEMLOCK, 0);
+	aio_handle ctx = 0;
+	long result;
+
+	REQUIRE(!seteuid(NOBODY));
+	result = aio->setup(EVENTS, &ctx);
+	REQUIRE(!seteuid(0));
+	limit_back(RLIMIT_MEMLOCK, &old);
+	EXPECT_EQ(0, result);
+	EXPECT_EQ(0, ring_of(ctx)->id);
+}
+
 CASE(io_setup, enomem_mapping,
      "a ring that cannot be mapped is ENOMEM whatever mmap(2) says, "
      "and leaves nothing",

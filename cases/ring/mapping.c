@@ -120,6 +120,25 @@ CASE(ring, map_flags, "the mapping may not be expanded",
 	EXPECT_TRUE(has_flag(new_context(EVENTS), "de"));
 }
 
+CASE(ring, map_flags_usual,
+     "the mapping is memory as any other: not locked, no device's",
+     .clause = "ring.map.flags", .needs = "smaps")
+{
+	static const char *const there[] = { "rd", "wr", "sh", "mr", "mw" };
+	static const char *const absent[] = { "ex", "lo", "io", "pf", "gd" };
+	aio_handle ctx = new_context(1);
+	unsigned int i;
+
+	for (i = 0; i < sizeof(there) / sizeof(there[0]); i++) {
+		ROUND("flag %s", there[i]);
+		EXPECT_TRUE(has_flag(ctx, there[i]));
+	}
+	for (i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
+		ROUND("flag %s", absent[i]);
+		EXPECT_TRUE(!has_flag(ctx, absent[i]));
+	}
+}
+
 CASE(ring, map_dontcopy, "the mapping is not for children",
      .clause = "ring.map.dontcopy", .needs = "smaps")
 {
