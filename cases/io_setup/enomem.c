@@ -175,7 +175,7 @@ CASE(io_setup, not_locked,
 	result = aio->setup(EVENTS, &ctx);
 	REQUIRE(!seteuid(0));
 	limit_back(RLIMIT_MEMLOCK, &old);
-	EXPECT_EQ(0, result);
+	ASSERT_EQ(0, result);
 	EXPECT_EQ(0, ring_of(ctx)->id);
 }
 
