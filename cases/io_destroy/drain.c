@@ -4,8 +4,10 @@
  * Programs free their buffers then: a kernel that returned early would let a
  * device write into memory that is somebody else's by now.
  */
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -408,6 +410,36 @@ CASE(io_destroy, waits_for_long,
 	EXPECT_EQ(1, waiter_result(waiter));
 	EXPECT_EVENT(&event, &iocbs[1], HELD_BLOCK);
 	EXPECT_CHILD_OK(pid);
+}
+
+CASE(io_destroy, killed_waits,
+     "who is killed inside io_destroy() is gone when the request has ended",
+     .clause = "io_destroy.waits.signal", .needs = "held task_syscall",
+     .flavours = NATIVE)
+{
+	struct held *held;
+	unsigned int i;
+	pid_t pid;
+	int fd;
+
+	held = held_open(&fd);
+	hold(held, HOLD_READS);
+	pid = child_fork();
+	if (!pid) {
+		static struct iocb iocb;
+
+		aio->destroy(read_held(&iocb, fd, 0));
+		child_exit(0);
+	}
+	held_wait(held, 1);
+	wait_asleep_in(pid, SYS_io_destroy);
+	kill(pid, SIGKILL);
+	/* as long as others need that come after it */
+	for (i = 0; i < 3; i++)
+		end_context(new_context(1));
+	EXPECT_TRUE(!child_has_gone(pid));
+	release_all(held);
+	EXPECT_EQ(SIGKILL, WTERMSIG(child_wait(pid)));
 }
 
 /* --- who is inside io_getevents() --- */

@@ -336,7 +336,7 @@ CASE(io_submit, read_of_write_only, "reading a write-only descriptor is EBADF",
      .clause = "io_submit.ebadf.read_mode", .on = ON_FILE)
 {
 	aio_handle ctx = new_context(1);
-	int fds[2], ends[2];
+	int fds[3], ends[2];
 	struct iovec iov;
 	struct iocb iocb;
 	char byte;
@@ -347,7 +347,9 @@ CASE(io_submit, read_of_write_only, "reading a write-only descriptor is EBADF",
 	open_pipe(ends, 0);
 	fds[0] = scratch_file("file", O_WRONLY);
 	fds[1] = ends[1];
-	for (i = 0; i < 2; i++) {
+	/* for ioctl(2) alone */
+	fds[2] = scratch_file("neither", O_ACCMODE);
+	for (i = 0; i < 3; i++) {
 		prep_read(&iocb, fds[i], &byte, 1, 0);
 		EXPECT_ERR(EBADF, submit_one(ctx, &iocb));
 		prep_readv(&iocb, fds[i], &iov, 1, 0);
@@ -363,7 +365,7 @@ CASE(io_submit, write_of_read_only, "writing a read-only descriptor is EBADF",
      .clause = "io_submit.ebadf.write_mode", .on = ON_FILE)
 {
 	aio_handle ctx = new_context(1);
-	int fds[2], ends[2];
+	int fds[3], ends[2];
 	struct iovec iov;
 	struct iocb iocb;
 	char byte = 'x';
@@ -374,7 +376,8 @@ CASE(io_submit, write_of_read_only, "writing a read-only descriptor is EBADF",
 	open_pipe(ends, 0);
 	fds[0] = scratch_file("file", O_RDONLY);
 	fds[1] = ends[0];
-	for (i = 0; i < 2; i++) {
+	fds[2] = scratch_file("neither", O_ACCMODE);
+	for (i = 0; i < 3; i++) {
 		prep_write(&iocb, fds[i], &byte, 1, 0);
 		EXPECT_ERR(EBADF, submit_one(ctx, &iocb));
 		prep_writev(&iocb, fds[i], &iov, 1, 0);
