@@ -261,6 +261,24 @@ CASE(io_submit, priority_without_flag,
 	}
 }
 
+#define WHO_PROCESS 1 /* IOPRIO_WHO_PROCESS */
+
+CASE(io_submit, priority_not_of_thread,
+     "the thread's own priority is not what its requests have",
+     .clause = "io_submit.ioprio.task")
+{
+	aio_handle ctx = new_context(1);
+	long before = syscall(SYS_ioprio_get, WHO_PROCESS, 0);
+	int level;
+
+	REQUIRE(before >= 0);
+	for (level = 0; level < LEVELS; level++) {
+		expect_priority(ctx, open_null(),
+				priority(CLASS_BEST_EFFORT, level), 1);
+		EXPECT_EQ(before, syscall(SYS_ioprio_get, WHO_PROCESS, 0));
+	}
+}
+
 CASE(io_submit, priority_of_others,
      "FSYNC and POLL do not look at it, flag or not",
      .clause = "io_submit.ioprio.rw_only", .needs = "eventfd", .on = ON_FILE)

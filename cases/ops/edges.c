@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -206,6 +207,29 @@ CASE(ops, zero_length_no_buffer,
 		ASSERT_EQ(1, submit_one(ctx, iocb));
 		EXPECT_COMPLETES(ctx, iocb, 0);
 	}
+}
+
+CASE(ops, zero_length_file_knows,
+     "no bytes are a matter of the file's all the same",
+     .clause = "ops.zero_length.file", .needs = "eventfd unix_sockets")
+{
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int ends[2];
+	char byte;
+
+	/* an empty message is one */
+	REQUIRE(!socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends));
+	keep(ends[0]);
+	keep(ends[1]);
+	prep_write(iocb, ends[1], &byte, 0, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, 0);
+	EXPECT_EQ(0, recv(ends[0], &byte, 1, MSG_DONTWAIT));
+	/* and a counter does not fit into no bytes */
+	prep_read(iocb, open_eventfd(1, 0), &byte, 0, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, -EINVAL);
 }
 
 /* --- alignment --- */

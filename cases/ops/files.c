@@ -372,6 +372,27 @@ CASE(ops, file_nonblock_write, "so does a write, or it is short",
 	EXPECT_COMPLETED(ctx, iocb, -EAGAIN);
 }
 
+CASE(ops, file_nonblock_regular,
+     "a regular file's descriptor with O_NONBLOCK is as any other",
+     .clause = "ops.files.nonblock_regular", .on = ON_FILE)
+{
+	int fd = scratch_file("file", O_RDWR | O_NONBLOCK);
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	unsigned char *buf = filled_buffer(LEN), *back = io_buffer(LEN);
+
+	prep_write(iocb, fd, buf, LEN, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, LEN);
+	/* from the disk, where there is one */
+	REQUIRE(!fdatasync(fd));
+	REQUIRE(!posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+	prep_read(iocb, fd, back, LEN, 0);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, LEN);
+	EXPECT_TRUE(all_bytes(back, FILLER, LEN));
+}
+
 /* --- the fields of an event --- */
 
 CASE(ops, event_res_negative, "an error is a negative number of 64 bits",
