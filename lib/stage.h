@@ -149,6 +149,9 @@ long aio_nr(void);
 /* EXPECT_QUOTA_BACK() - fs.aio-nr is what it was when the case began. */
 #define EXPECT_QUOTA_BACK() EXPECT_EQ(aio_nr_at_start(), aio_nr())
 long aio_nr_at_start(void);
+
+#define NOBODY 65534 /* a user without any right of its own */
+
 /* sysctl_get(), sysctl_set() - a number below /proc/sys ("fs/aio-max-nr"). */
 long sysctl_get(const char *name);
 /*

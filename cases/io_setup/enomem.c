@@ -14,7 +14,6 @@
 #include "cgroup.h"
 #include "needs.h"
 
-#define NOBODY	      65534
 #define EVENTS	      1000 /* a ring of sixteen pages */
 #define FEW	      1	   /* a ring of one page */
 #define ROUNDS	      20

@@ -8,9 +8,8 @@
 
 #include "case.h"
 
-#define NOBODY 65534
-#define ROOM   100 /* events that the quota is set to leave */
-#define EVERY  0x100000000ll
+#define ROOM  100 /* events that the quota is set to leave */
+#define EVERY 0x100000000ll
 /* Doubled in 32 bits these are 0 and 2. */
 #define WRAPS_TO_ZERO 0x80000000u
 #define WRAPS_TO_TWO  0x80000001u

@@ -13,7 +13,6 @@
 #include "case.h"
 
 #define EVENTS 50
-#define NOBODY 65534
 
 static const char nr_path[] = "/proc/sys/fs/aio-nr";
 static const char max_nr_path[] = "/proc/sys/fs/aio-max-nr";

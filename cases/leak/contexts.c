@@ -12,7 +12,6 @@
 
 #define EVENTS	520 /* a ring of nine pages: more than the kernel inlines */
 #define FEW	2
-#define NOBODY	65534
 #define THREADS 64 /* io_destroy() waits, so they do it side by side */
 #define QUOTA	(2 * THREADS * EVENTS)
 
