@@ -300,11 +300,21 @@ void open_pipe(int fds[2], int flags)
 	keep(fds[1]);
 }
 
-void open_sockets(int fds[2])
+static void open_socket_pair(int fds[2], int type)
 {
-	REQUIRE(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
+	REQUIRE(!socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds));
 	keep(fds[0]);
 	keep(fds[1]);
+}
+
+void open_sockets(int fds[2])
+{
+	open_socket_pair(fds, SOCK_STREAM);
+}
+
+void open_message_sockets(int fds[2])
+{
+	open_socket_pair(fds, SOCK_DGRAM);
 }
 
 /* The executor removes the directory of this item after it. */

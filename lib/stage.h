@@ -112,6 +112,8 @@ uint64_t eventfd_take(int fd);
 void open_pipe(int ends[2], int flags);
 /* open_sockets() - a connected pair of stream sockets of AF_UNIX. */
 void open_sockets(int ends[2]);
+/* open_message_sockets() - a connected pair that keeps messages apart. */
+void open_message_sockets(int ends[2]);
 /*
  * scratch_file() - a file of this case's own, in the directory under test,
  * made if need be; flags as open(2), O_CREAT and mode 0600 added.

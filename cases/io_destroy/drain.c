@@ -50,17 +50,23 @@ static void expect_waiting(struct thread *thread, struct destroyer *destroyer)
 }
 
 /*
- * It does not come back, either, when it has slept for what it sleeps for
- * anyway: some grace periods, as long as others wait that came after it.
+ * Let what waits for nothing but its own teardown be over: some grace periods,
+ * as many as others wait that come after it.
  */
-static void expect_kept_waiting(struct thread *thread,
-				struct destroyer *destroyer)
+static void let_others_end(void)
 {
 	unsigned int i;
 
-	expect_waiting(thread, destroyer);
 	for (i = 0; i < 3; i++)
 		end_context(new_context(1));
+}
+
+/* It does not come back, either, when that much has passed. */
+static void expect_kept_waiting(struct thread *thread,
+				struct destroyer *destroyer)
+{
+	expect_waiting(thread, destroyer);
+	let_others_end();
 	expect_waiting(thread, destroyer);
 }
 
@@ -418,7 +424,6 @@ CASE(io_destroy, killed_waits,
      .flavours = NATIVE)
 {
 	struct held *held;
-	unsigned int i;
 	pid_t pid;
 	int fd;
 
@@ -434,9 +439,7 @@ CASE(io_destroy, killed_waits,
 	held_wait(held, 1);
 	wait_asleep_in(pid, SYS_io_destroy);
 	kill(pid, SIGKILL);
-	/* as long as others need that come after it */
-	for (i = 0; i < 3; i++)
-		end_context(new_context(1));
+	let_others_end();
 	EXPECT_TRUE(!child_has_gone(pid));
 	release_all(held);
 	EXPECT_EQ(SIGKILL, WTERMSIG(child_wait(pid)));

@@ -104,8 +104,7 @@ CASE(io_setup, eagain_exact_alone,
      .clause = "io_setup.eagain.exact", .needs = "root aio_sysctls",
      .serial = SERIAL_BODY)
 {
-	/* less than a CPU's share, and more: it is what was asked that counts
-	 */
+	/* less than a CPU's share, and more: what was asked for counts */
 	static const unsigned int counts[] = { 1, 2, 3, 5, 8, 16, 33, ROOM };
 	aio_handle ctx;
 	unsigned int i;

@@ -219,9 +219,7 @@ CASE(ops, zero_length_file_knows,
 	char byte;
 
 	/* an empty message is one */
-	REQUIRE(!socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends));
-	keep(ends[0]);
-	keep(ends[1]);
+	open_message_sockets(ends);
 	prep_write(iocb, ends[1], &byte, 0, 0);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
 	EXPECT_COMPLETES(ctx, iocb, 0);

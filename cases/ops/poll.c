@@ -210,9 +210,7 @@ CASE(ops, poll_each_bit, "each bit of the mask is what it is for poll(2)",
 	REQUIRE(polled(ends[0], POLLRDHUP) == POLLRDHUP);
 	expect_as_poll(ctx, ends[0]);
 	/* these look only after what somebody waits for */
-	REQUIRE(!socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends));
-	keep(ends[0]);
-	keep(ends[1]);
+	open_message_sockets(ends);
 	REQUIRE(polled(ends[0], POLLOUT) == POLLOUT);
 	expect_as_poll(ctx, ends[0]);
 }
