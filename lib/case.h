@@ -71,7 +71,7 @@ struct aio_case {
 	const char *cve;
 	const char *file;
 	unsigned int line;
-	unsigned int flavours;	 /* enum flavour_bit; 0: raw and libaio */
+	unsigned int flavours;	 /* enum flavour_bit; 0: by its nature */
 	unsigned int time_limit; /* seconds on a fast machine; 0: ten */
 	unsigned int quota;	 /* of fs.aio-nr, at most at once; 0: 1024 */
 	enum on on;

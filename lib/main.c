@@ -104,11 +104,14 @@ static int by_id(const void *a, const void *b)
 
 /*
  * What a raw call promises it promises 32-bit programs too. Those have no
- * libfiu, and no faults.
+ * libfiu, and no faults. A case that has the machine to itself is about what
+ * the kernel counts: libaio cannot tell it anything that the raw call has not.
  */
 static unsigned int flavours_of(const struct aio_case *c)
 {
-	unsigned int bits = c->flavours ? c->flavours : RAW | LIBAIO;
+	unsigned int bits = c->flavours ? c->flavours
+			    : c->serial ? RAW
+					: RAW | LIBAIO;
 
 	if (bits & RAW && (bits & NATIVE) != NATIVE && !c->fault)
 		bits |= COMPAT32;

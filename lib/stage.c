@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -250,6 +251,21 @@ int keep(int fd)
 	kept[kept_count++] = fd;
 	pthread_mutex_unlock(&kept_lock);
 	return fd;
+}
+
+#define HIGH_FD 70000
+
+int dup_high(int fd)
+{
+	struct rlimit limit;
+	int high = HIGH_FD;
+
+	REQUIRE(!getrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_cur = limit.rlim_max;
+	REQUIRE(!setrlimit(RLIMIT_NOFILE, &limit));
+	if (limit.rlim_cur <= HIGH_FD)
+		high = (int)limit.rlim_cur - 1;
+	return keep(dup3(fd, high, O_CLOEXEC));
 }
 
 void drop(int fd)

@@ -103,6 +103,11 @@ struct io_event *find_event(struct io_event *events, long n,
 
 /* keep() - have this one closed at the end, too. Broken if negative. */
 int keep(int fd);
+/*
+ * dup_high() - the same file again, under a number of more than 16 bits, or
+ * the highest that the limit on descriptors allows. Raises the soft limit.
+ */
+int dup_high(int fd);
 /* drop() - close a kept one now. */
 void drop(int fd);
 int open_eventfd(unsigned int initial, int flags);

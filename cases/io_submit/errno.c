@@ -320,6 +320,26 @@ CASE(io_submit, descriptor_closed, "a descriptor that is not open is EBADF",
 	expect_descriptor(ctx, 256, EBADF);
 }
 
+/* A number cut to fewer bits would name a descriptor that is open. */
+CASE(io_submit, descriptor_each_bit, "each bit of a descriptor counts",
+     .clause = "io_submit.ebadf.closed", .on = ON_FILE)
+{
+	int file = scratch_file("file", O_RDWR), high, bit;
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+	struct iocb iocb;
+
+	for (bit = 10; bit < 32; bit++)
+		expect_descriptor(ctx, (int)((unsigned int)file | 1U << bit),
+				  EBADF);
+	high = dup_high(file);
+	drop(file);
+	ROUND("descriptor %d", high);
+	EXPECT_EQ(1, submit_one(ctx, prep_fsync(&iocb, high)));
+	stage_reap(ctx, 1, &event);
+	EXPECT_EVENT(&event, &iocb, 0);
+}
+
 CASE(io_submit, descriptor_o_path, "an O_PATH descriptor is EBADF",
      .clause = "io_submit.ebadf.o_path", .on = ON_FILE)
 {

@@ -4,6 +4,7 @@
  * and all of it before the call returns. Programs rely on both: they keep
  * iocbs on the stack, and find their request by what comes back.
  */
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -181,6 +182,45 @@ CASE(io_submit, event_obj, "the iocb's address comes back in the event",
 	stage_reap(ctx, 4, events);
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ((uintptr_t)list[i], events[i].obj);
+}
+
+/*
+ * What is read into the iocb is there before io_submit() has returned, and is
+ * none of the kernel's business: it has had its copy.
+ */
+CASE(io_submit, read_over_iocb, "an iocb may be what is read into",
+     .clause = "io_submit.memory_free", .needs = "eventfd", .on = ON_FILE)
+{
+	int file = scratch_file("file", O_RDWR);
+	int said = open_eventfd(0, EFD_NONBLOCK), vectored;
+	int other = open_eventfd(0, EFD_NONBLOCK);
+	struct iocb *iocb = GUARDED(struct iocb), wrong;
+	aio_handle ctx = new_context(1);
+	struct iovec iov = { iocb, sizeof(*iocb) };
+	struct io_event event, wanted = { 0 };
+
+	prep_poll(&wrong, other, POLLIN);
+	notify(&wrong, other);
+	wrong.aio_data = 0x123456789abcdef0;
+	REQUIRE(pwrite(file, &wrong, sizeof(wrong), 0) == sizeof(wrong));
+	for (vectored = 0; vectored < 2; vectored++) {
+		ROUND("vectored %d", vectored);
+		if (vectored)
+			prep_readv(iocb, file, &iov, 1, 0);
+		else
+			prep_read(iocb, file, iocb, sizeof(*iocb), 0);
+		notify(iocb, said);
+		iocb->aio_data = 0x5a5a5a5a00c0ffee;
+		wanted.data = iocb->aio_data;
+		wanted.obj = (uintptr_t)iocb;
+		wanted.res = sizeof(*iocb);
+		EXPECT_EQ(1, submit_one(ctx, iocb));
+		stage_reap(ctx, 1, &event);
+		EXPECT_MEM(&wrong, iocb, sizeof(wrong));
+		EXPECT_MEM(&wanted, &event, sizeof(event));
+		EXPECT_EQ(1, eventfd_take(said));
+		EXPECT_EQ(0, eventfd_take(other));
+	}
 }
 
 /* --- one iocb, several requests --- */

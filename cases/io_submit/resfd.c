@@ -57,6 +57,33 @@ CASE(io_submit, resfd_closed_descriptor,
 	EXPECT_EQ(0, ring_of(ctx)->tail);
 }
 
+/* A number cut to fewer bits would name the eventfd. */
+CASE(io_submit, resfd_each_bit, "each bit of aio_resfd counts",
+     .clause = "io_submit.resfd.ebadf", .needs = "eventfd")
+{
+	int ready = open_eventfd(1, 0), efd = open_eventfd(0, EFD_NONBLOCK);
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+	struct iocb iocb;
+	int high, bit;
+
+	prep_poll(&iocb, ready, POLLIN);
+	for (bit = 10; bit < 32; bit++) {
+		notify(&iocb, efd);
+		iocb.aio_resfd |= 1U << bit;
+		ROUND("aio_resfd 0x%x", iocb.aio_resfd);
+		EXPECT_ERR(EBADF, submit_one(ctx, &iocb));
+	}
+	EXPECT_EQ(0, eventfd_take(efd));
+	high = dup_high(efd);
+	drop(efd);
+	ROUND("aio_resfd %d", high);
+	EXPECT_EQ(1, submit_one(ctx, notify(&iocb, high)));
+	stage_reap(ctx, 1, &event);
+	EXPECT_EVENT(&event, &iocb, POLLIN);
+	EXPECT_EQ(1, eventfd_take(high));
+}
+
 CASE(io_submit, resfd_no_eventfd, "an aio_resfd that is no eventfd is EINVAL",
      .clause = "io_submit.resfd.einval", .needs = "eventfd epoll",
      .on = ON_FILE)

@@ -125,7 +125,10 @@ CASE(ring, map_flags_usual,
      .clause = "ring.map.flags", .needs = "smaps")
 {
 	static const char *const there[] = { "rd", "wr", "sh", "mr", "mw" };
-	static const char *const absent[] = { "ex", "lo", "io", "pf", "gd" };
+	static const char *const absent[] = {
+		"ex", "me", "lo", "io", "pf", "gd", "dd", "wf", "mm",
+		"sr", "rr", "ac", "nr", "ht", "hg", "nh", "mg",
+	};
 	aio_handle ctx = new_context(1);
 	unsigned int i;
 
