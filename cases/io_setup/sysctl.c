@@ -84,6 +84,21 @@ CASE(io_setup, max_nr_read_only,
 	EXPECT_GE(0, keep(open(max_nr_path, O_WRONLY | O_CLOEXEC)));
 }
 
+CASE(io_setup, max_nr_each_bit, "each bit of the limit counts",
+     .clause = "io_setup.max_nr.largest", .needs = "root aio_sysctls",
+     .serial = SERIAL_BODY)
+{
+	unsigned int bit;
+	aio_handle ctx;
+
+	for (bit = 16; bit < 8 * sizeof(long) - 1; bit++) {
+		ROUND("bit %u", bit);
+		sysctl_set("fs/aio-max-nr", 1L << bit);
+		ctx = 0;
+		EXPECT_OK(aio->setup(1, &ctx));
+	}
+}
+
 /* sysctl_set() takes a long: what is past it reads as LONG_MAX there. */
 CASE(io_setup, max_nr_largest,
      "the largest unsigned long is taken for a limit, and is one",

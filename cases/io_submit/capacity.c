@@ -153,6 +153,51 @@ CASE(io_submit, capacity_polls, "pending POLLs take a slot each",
 	EXPECT_EQ(capacity.one_cpu, fill(ctx, &write_iocb));
 }
 
+/*
+ * n requests complete in a full context, and their events are reaped: n fit,
+ * and no more. One is special: aio_complete() looks for slots to hand back only
+ * when more have completed.
+ */
+static void few_at_a_time(enum means means, unsigned int n)
+{
+	int soon = open_eventfd(0, 0), never = open_eventfd(0, 0);
+	aio_handle ctx = new_context(64);
+	struct capacity capacity = capacity_of(ctx);
+	struct iocb poll, rest;
+	unsigned int round, i;
+
+	prep_poll(&poll, soon, POLLIN);
+	prep_poll(&rest, never, POLLIN);
+	for (i = 0; i < n; i++)
+		stage_submit(ctx, &poll);
+	EXPECT_EQ(capacity.one_cpu - n, fill(ctx, &rest));
+	for (round = 0; round < 4; round++) {
+		ROUND("means %d, %u at a time, round %u", means, n, round);
+		REQUIRE(write(soon, &(uint64_t){ 1 }, 8) == 8);
+		WAIT_FOR(ring_unread(ctx) == n);
+		EXPECT_ERR(EAGAIN, submit_one(ctx, &poll));
+		eventfd_take(soon);
+		reap_by(means, ctx, n);
+		for (i = 0; i < n; i++)
+			ASSERT_EQ(1, submit_one(ctx, &poll));
+		EXPECT_ERR(EAGAIN, submit_one(ctx, &poll));
+	}
+	end_context(ctx);
+}
+
+CASE(io_submit, capacity_few_at_a_time,
+     "in a full context as many fit as are reaped, be it one",
+     .clause = "io_submit.eagain.polls", .needs = "eventfd")
+{
+	enum means means;
+	unsigned int n;
+
+	pin_to_cpu(0);
+	for (means = 0; means < MEANS; means++)
+		for (n = 1; n <= 3; n++)
+			few_at_a_time(means, n);
+}
+
 CASE(io_submit, capacity_turns,
      "CPUs that submit in turns share the slots out to the last batch",
      .clause = "io_submit.eagain.cpus", .needs = "cpus2")

@@ -162,6 +162,25 @@ CASE(io_submit, context_forged, "a copy of a live ring elsewhere is EINVAL",
 	EXPECT_EQ(0, ring_of(second)->tail);
 }
 
+CASE(io_submit, context_each_bit, "each bit of a handle counts",
+     .clause = "io_submit.einval.ctx_forged")
+{
+	aio_handle ctx = new_context(1), other;
+	unsigned int bit;
+
+	for (bit = 0; bit < 8 * sizeof(ctx); bit++) {
+		other = ctx ^ (aio_handle)1 << bit;
+		ROUND("handle 0x%lx for 0x%lx", other, ctx);
+		/* not every address can be had */
+		if (mmap((void *)other, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+			 0) == (void *)other)
+			memcpy((void *)other, (void *)ctx, PAGE_SIZE);
+		expect_no_context(other);
+	}
+	EXPECT_EQ(0, ring_of(ctx)->tail);
+}
+
 CASE(io_submit, context_inside, "an address inside a live ring is EINVAL",
      .clause = "io_submit.einval.ctx_inside")
 {

@@ -12,6 +12,7 @@
 			 */
 #define MID_EVENTS  100 /* of two pages */
 #define TIMES_ROUND 3
+#define WIDE_EVENTS 34000 /* the ring has twice as many */
 
 static const struct io_event *slot(aio_handle ctx, unsigned int index)
 {
@@ -84,6 +85,39 @@ CASE(ring, events_wrap,
 	EXPECT_EQ(5, aio->getevents(ctx, 5, nr, events, NULL));
 	EXPECT_NUMBERED(events, 5, i);
 	EXPECT_EQ(3, ring_of(ctx)->head);
+}
+
+/*
+ * Twice as many as fit into 16 bits, so that each number that the kernel keeps
+ * of them passes 65535: none is reaped until the ring is full, and then all.
+ */
+CASE(ring, events_wide,
+     "a ring of more than 65536 events is filled and emptied",
+     .clause = "ring.events.wrap", .quota = WIDE_EVENTS, .time_limit = 60)
+{
+	aio_handle ctx = new_context(WIDE_EVENTS);
+	unsigned int nr = ring_of(ctx)->nr, round, first = 0;
+	struct io_event *events = GUARDED_ARRAY(struct io_event, nr);
+	long n, fit;
+
+	EXPECT_GE(65537, nr);
+	/* one CPU always gets as many */
+	pin_to_cpu(0);
+	for (round = 0; round < 2; round++) {
+		ROUND("round %u", round);
+		n = complete_now(ctx, nr, first);
+		if (!round)
+			fit = n;
+		EXPECT_GE(WIDE_EVENTS, n);
+		ASSERT_EQ(fit, n);
+		ASSERT_EQ(n, ring_unread(ctx));
+		ASSERT_EQ((first + n) % nr, ring_of(ctx)->tail);
+		ASSERT_EQ(n, aio->getevents(ctx, n, nr, events, NULL));
+		ASSERT_EQ((first + n) % nr, ring_of(ctx)->head);
+		if (!EXPECT_NUMBERED(events, n, first))
+			return;
+		first += (unsigned int)n;
+	}
 }
 
 /*
