@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -22,6 +23,7 @@
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NEEDS_MAX 64
@@ -278,6 +280,26 @@ NEED(seccomp, "filters of seccomp(2)")
 	    errno == EFAULT)
 		return NULL;
 	return strerror(errno);
+}
+
+/* In a time namespace it tells of another clock than clock_gettime(2). */
+NEED(timer_list, "/proc/timer_list, and its clock")
+{
+	FILE *list = fopen("/proc/timer_list", "re");
+	long long now = -1;
+	struct timespec ts;
+	char line[100];
+
+	if (!list)
+		return strerror(errno);
+	while (now < 0 && fgets(line, sizeof(line), list))
+		sscanf(line, "now at %lld nsecs", &now);
+	fclose(list);
+	if (now < 0 || clock_gettime(CLOCK_MONOTONIC, &ts))
+		return "it does not say what time it is";
+	return llabs(now / 1000000000 - ts.tv_sec) > 1
+		       ? "its clock is another one"
+		       : NULL;
 }
 
 NEED(smaps, "/proc/PID/smaps")

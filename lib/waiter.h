@@ -81,4 +81,10 @@ long fewest_sleeps(long fewest, long before);
  */
 long voluntary_switches(pid_t tid);
 
+/*
+ * timer_between() - whether a timer of the kernel is due between these two
+ * times of now_ns(). Needs "timer_list".
+ */
+bool timer_between(int64_t from, int64_t to);
+
 #endif

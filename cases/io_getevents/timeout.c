@@ -117,6 +117,63 @@ CASE(io_getevents, timeout_not_early,
 	}
 }
 
+/*
+ * When a wait ends says little of when it should have, on a machine that has
+ * other work; the kernel's own list of timers does, and nobody has to wait.
+ */
+static void expect_timer(aio_handle ctx, struct timespec timeout)
+{
+	int64_t span = (int64_t)timeout.tv_sec * NSEC_PER_SEC + timeout.tv_nsec;
+	struct waiter *waiter;
+	struct io_event event;
+	struct iocb iocb;
+	int fd = stage_poll(ctx, &iocb);
+	int64_t before = now_ns();
+
+	ROUND("%lld s and %ld ns", (long long)timeout.tv_sec,
+	      (long)timeout.tv_nsec);
+	waiter = waiter_run(ctx, 1, 1, &event, &timeout);
+	ASSERT_TRUE(waiter_asleep(waiter));
+	EXPECT_TRUE(timer_between(before + span, now_ns() + span));
+	end_poll(fd);
+	EXPECT_EQ(1, waiter_result(waiter));
+	EXPECT_EVENT(&event, &iocb, POLLIN);
+}
+
+CASE(io_getevents, timeout_exact,
+     "the timer is set for the time-out from the call on, and for no other",
+     .clause = "io_getevents.timeout.exact",
+     .needs = "eventfd task_syscall timer_list",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	static const struct timespec timeouts[] = {
+		{ 15, 0 },	     { 40, 1 },		 { 60, 999 },
+		{ 100, 999999999 },  { 250, 500000000 }, { 1000, 4000000 },
+		{ 5000, 123456789 }, { 86400, 0 },	 { 1000000000, 7 },
+	};
+	aio_handle ctx = new_context(1);
+	unsigned int i;
+
+	for (i = 0; i < sizeof(timeouts) / sizeof(timeouts[0]); i++)
+		expect_timer(ctx, timeouts[i]);
+}
+
+CASE(io_getevents, timeout_exact_nsec,
+     "so it is for a tv_nsec of many seconds, and for one below zero",
+     .clause = "io_getevents.timeout.exact",
+     .needs = "eventfd task_syscall timer_list wide_long",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	aio_handle ctx = new_context(1);
+	unsigned int bit;
+
+	for (bit = 34; bit < 62; bit++)
+		expect_timer(ctx, (struct timespec){ 1, (long)(1ull << bit) });
+	expect_timer(ctx, (struct timespec){ 40, -1 });
+	expect_timer(ctx,
+		     (struct timespec){ 1000, (long)(-NSEC_PER_SEC * 900) });
+}
+
 CASE(io_getevents, timeout_ends, "a time-out with nothing there ends with 0",
      .clause = "io_getevents.timeout.ends", .needs = "eventfd",
      .flavours = RAW | LIBAIO | PGETEVENTS)
