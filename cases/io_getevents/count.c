@@ -185,6 +185,47 @@ CASE(io_getevents, nr_huge_both,
 	EXPECT_EQ(0, aio->getevents(ctx, LONG_MAX, LONG_MAX, event, &none));
 }
 
+/* Cut to fewer bits they would be 0, or negative. */
+CASE(io_getevents, nr_each_bit, "each bit of nr counts",
+     .clause = "io_getevents.nr.huge", .needs = "eventfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct io_event *event = GUARDED(struct io_event);
+	struct timespec none = millis(0);
+	aio_handle ctx = new_context(1);
+	unsigned int bit;
+
+	for (bit = 0; bit < 8 * sizeof(long) - 1; bit++) {
+		ROUND("bit %u", bit);
+		stage_events(ctx, 1, iocb);
+		ASSERT_EQ(1, aio->getevents(ctx, 1, 1L << bit, event, &none));
+		EXPECT_EVENT(event, iocb, POLLIN);
+	}
+}
+
+CASE(io_getevents, min_nr_each_bit, "each bit of min_nr counts",
+     .clause = "io_getevents.nr.huge", .needs = "eventfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct io_event *event = GUARDED(struct io_event);
+	struct timespec timeout = millis(1);
+	aio_handle ctx = new_context(1);
+	unsigned int bit;
+	int64_t began;
+
+	for (bit = 1; bit < 8 * sizeof(long) - 1; bit++) {
+		ROUND("bit %u", bit);
+		stage_events(ctx, 1, iocb);
+		began = now_ns();
+		ASSERT_EQ(1, aio->getevents(ctx, 1L << bit, LONG_MAX, event,
+					    &timeout));
+		EXPECT_GE(began + NSEC_PER_MSEC, now_ns());
+		EXPECT_EVENT(event, iocb, POLLIN);
+	}
+}
+
 /*
  * Three rounds of two pages of events through a ring of some five: the events
  * lie over every page boundary, and over the end of the ring.

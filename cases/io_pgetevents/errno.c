@@ -124,6 +124,13 @@ CASE(io_pgetevents, einval_sigsetsize, "a size other than eight is refused",
 		EXPECT_ERR(EINVAL, aio->pgetevents_usig(ctx, 1, 1, &event, NULL,
 							&usig));
 	}
+	for (i = 4; i < 8 * sizeof(size_t); i++) {
+		ROUND("bit %u", i);
+		usig = (struct aio_usig){ &empty_mask,
+					  KERNEL_SIGSET_SIZE | (size_t)1 << i };
+		EXPECT_ERR(EINVAL, aio->pgetevents_usig(ctx, 1, 1, &event, NULL,
+							&usig));
+	}
 	EXPECT_EQ(1, ring_unread(ctx));
 }
 

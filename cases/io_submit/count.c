@@ -195,6 +195,26 @@ CASE(io_submit, nr_huge, "nr of LONG_MAX stops where the array ends",
 	EXPECT_EVENT(&events[1], list[1], 1);
 }
 
+/* Cut to fewer bits it would be 0, or negative. */
+CASE(io_submit, nr_each_bit, "each bit of nr counts",
+     .clause = "io_submit.nr_huge")
+{
+	struct iocb **list = GUARDED_ARRAY(struct iocb *, 1);
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+	unsigned int bit;
+	int ends[2];
+
+	open_pipe(ends, 0);
+	for (bit = 0; bit < 8 * sizeof(long) - 1; bit++) {
+		ROUND("bit %u", bit);
+		list[0] = new_write(ends[1]);
+		ASSERT_EQ(1, aio->submit(ctx, 1L << bit, list));
+		stage_reap(ctx, 1, &event);
+		EXPECT_EVENT(&event, list[0], 1);
+	}
+}
+
 CASE(io_submit, after_bad_untouched,
      "what follows a bad one has no event, and its key is as it was",
      .clause = "io_submit.count.untouched")
