@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "case.h"
@@ -59,6 +60,39 @@ CASE(race, getevents_fault_fails,
      .flavours = RAW | LIBAIO | PGETEVENTS)
 {
 	stopped_reaper(true);
+}
+
+/* Waiting for the copying, mremap() would wait for who waits for it. */
+CASE(race, getevents_fault_mremap,
+     "while a reaper is stopped in the copying, its ring can be moved",
+     .clause = "race.getevents_fault", .needs = "userfaultfd",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	struct io_event *page = io_buffer(PAGE_SIZE);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, EVENTS);
+	struct io_event *content = io_buffer(PAGE_SIZE);
+	aio_handle ctx = new_context(4 * EVENTS), to;
+	size_t size = ring_size(ring_of(ctx)->nr);
+	struct trap *trap = trap_set(page, PAGE_SIZE);
+	struct waiter *stopped;
+	void *place;
+
+	stage_complete(ctx, EVENTS, 0);
+	stopped = waiter_run(ctx, EVENTS, EVENTS, page, NULL);
+	trap_wait(trap);
+	place = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(place != MAP_FAILED);
+	ASSERT_TRUE(mremap((void *)ctx, size, size,
+			   MREMAP_MAYMOVE | MREMAP_FIXED, place) == place);
+	to = (aio_handle)place;
+	stage_complete(to, EVENTS, EVENTS);
+	EXPECT_TRUE(!waiter_done(stopped));
+	trap_release(trap, content);
+	EXPECT_EQ(EVENTS, waiter_result(stopped));
+	EXPECT_NUMBERED(page, EVENTS, 0);
+	ASSERT_EQ(EVENTS, aio->getevents(to, EVENTS, EVENTS, events, NULL));
+	EXPECT_NUMBERED(events, EVENTS, EVENTS);
+	EXPECT_OK(aio->destroy(to));
 }
 
 #define ROUNDS 400
