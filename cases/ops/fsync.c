@@ -246,6 +246,29 @@ CASE(ops, fsync_asynchronous, "the call does not wait for the sync",
 	}
 }
 
+CASE(ops, fsync_overtakes, "a sync that lasts holds up none of another file",
+     .clause = "ops.fsync.asynchronous", .needs = "held", .on = ON_FILE)
+{
+	aio_handle ctx = new_context(2), other = new_context(1);
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, 2);
+	int fd, i, file = scratch_file("file", O_RDWR);
+	struct held *held;
+
+	held = held_open(&fd);
+	for (i = 0; i < SYNCS; i++) {
+		hold(held, HOLD_SYNCS);
+		ASSERT_EQ(1, submit_one(ctx, syncs[i].prep(&iocbs[0], fd)));
+		held_wait(held, 1);
+		ASSERT_EQ(1, submit_one(ctx, prep_fsync(&iocbs[1], file)));
+		EXPECT_COMPLETES(ctx, &iocbs[1], 0);
+		ASSERT_EQ(1, submit_one(other, prep_fdsync(&iocbs[1], file)));
+		EXPECT_COMPLETES(other, &iocbs[1], 0);
+		EXPECT_EQ(0, ring_unread(ctx));
+		release_all(held);
+		EXPECT_COMPLETES(ctx, &iocbs[0], 0);
+	}
+}
+
 CASE(ops, fsync_error, "the error of the sync is the event's",
      .clause = "ops.fsync.error", .needs = "held")
 {
