@@ -16,8 +16,10 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -591,5 +593,33 @@ CASE(ops, freeze_lets_read, "reads of a frozen file system do not wait",
 	prep_read(iocb, fd, buf, LEN, 0);
 	EXPECT_EQ(1, submit_one(ctx, iocb));
 	EXPECT_COMPLETED(ctx, iocb, LEN);
+	REQUIRE(!ioctl(root, FITHAW, 0));
+}
+
+CASE(ops, freeze_lets_special,
+     "nor do writes to a FIFO or a device of which it has only the name",
+     .clause = "ops.pwrite.frozen", .needs = "mkfs_ext4")
+{
+	const char *dir = own_filesystem("ext4");
+	int root = keep(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	const char *fifo = file_in(dir, "fifo"), *null = file_in(dir, "null");
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(1);
+	int fds[2], i;
+
+	at_death(thaw, root);
+	REQUIRE(!mkfifo(fifo, 0600));
+	REQUIRE(!mknod(null, S_IFCHR | 0600, makedev(1, 3)));
+	fds[0] = keep(open(fifo, O_RDWR | O_CLOEXEC));
+	fds[1] = keep(open(null, O_RDWR | O_CLOEXEC));
+	REQUIRE(!ioctl(root, FIFREEZE, 0));
+	for (i = 0; i < 2; i++) {
+		ROUND("%s", i ? "device" : "FIFO");
+		prep_write(iocb, fds[i], "x", 1, 0);
+		EXPECT_EQ(1, submit_one(ctx, iocb));
+		EXPECT_COMPLETED(ctx, iocb, 1);
+	}
+	REQUIRE(!ioctl(root, FITHAW, 0));
+	REQUIRE(!ioctl(root, FIFREEZE, 0));
 	REQUIRE(!ioctl(root, FITHAW, 0));
 }
