@@ -342,7 +342,7 @@ static void expect_one_of_many(unsigned int cancelled)
 
 	for (i = 0; i < N; i++)
 		fds[i] = stage_poll(ctx, &iocbs[i]);
-	EXPECT_ERR(EINPROGRESS, aio->cancel(ctx, &iocbs[cancelled], NULL));
+	ASSERT_ERR(EINPROGRESS, aio->cancel(ctx, &iocbs[cancelled], NULL));
 	EXPECT_COMPLETES(ctx, &iocbs[cancelled], 0);
 	for (i = 0; i < N; i++) {
 		if (i == cancelled)
@@ -382,6 +382,47 @@ CASE(io_cancel, among_many_all,
 	for (i = 0; i < N; i++)
 		EXPECT_EVENT(find_event(events, N, &iocbs[i]), &iocbs[i], 0);
 	EXPECT_OK(aio->destroy(ctx));
+}
+
+#define THOUSANDS 3000
+
+CASE(io_cancel, among_thousands, "however many there are, each is found",
+     .clause = "io_cancel.among_many", .needs = "eventfd", .quota = THOUSANDS,
+     .time_limit = 30)
+{
+	static const unsigned int order[] = {
+		THOUSANDS - 1, 64, 65, THOUSANDS / 2, 255, 1023, 2049, 1, 0,
+	};
+	enum { CANCELLED = sizeof(order) / sizeof(order[0]) };
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, THOUSANDS);
+	struct iocb **list = GUARDED_ARRAY(struct iocb *, THOUSANDS);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, THOUSANDS);
+	unsigned char *seen = guarded(THOUSANDS);
+	aio_handle ctx = new_context(THOUSANDS);
+	int efd = open_eventfd(0, 0);
+	long i, at;
+
+	memset(seen, 0, THOUSANDS);
+	for (i = 0; i < THOUSANDS; i++)
+		list[i] = prep_poll(&iocbs[i], efd, POLLIN);
+	STAGE_EQ(THOUSANDS, aio->submit(ctx, THOUSANDS, list));
+	for (i = 0; i < CANCELLED; i++) {
+		ROUND("request %u", order[i]);
+		ASSERT_ERR(EINPROGRESS,
+			   aio->cancel(ctx, &iocbs[order[i]], NULL));
+		EXPECT_COMPLETES(ctx, &iocbs[order[i]], 0);
+		seen[order[i]] = 1;
+	}
+	REQUIRE(write(efd, &(uint64_t){ 1 }, 8) == 8);
+	ASSERT_EQ(THOUSANDS - CANCELLED,
+		  aio->getevents(ctx, THOUSANDS - CANCELLED, THOUSANDS, events,
+				 NULL));
+	for (i = 0; i < THOUSANDS - CANCELLED; i++) {
+		at = (struct iocb *)(uintptr_t)events[i].obj - iocbs;
+		ASSERT_TRUE(at >= 0 && at < THOUSANDS && !seen[at]);
+		seen[at] = 1;
+		EXPECT_EVENT(&events[i], &iocbs[at], POLLIN);
+	}
 }
 
 #define FOUR_GIB (1ull << 32)
