@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <elf.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -122,6 +124,62 @@ void *nowhere(void)
 void *kernel_address(void)
 {
 	return (void *)(uintptr_t) - (2 * PAGE_SIZE);
+}
+
+uint64_t page_frame(const void *address)
+{
+	static int pagemap = -1;
+	uint64_t entry;
+	off_t at;
+
+	if (pagemap < 0)
+		pagemap =
+			keep(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+	(void)*(const volatile char *)address;
+	at = (off_t)((uintptr_t)address / PAGE_SIZE * sizeof(entry));
+	REQUIRE(pread(pagemap, &entry, sizeof(entry), at) == sizeof(entry));
+	return entry & ((1ull << 55) - 1);
+}
+
+/* The segment of the kernel's core image that has this physical address. */
+static uint64_t in_kcore(uint64_t physical)
+{
+	int fd = open("/proc/kcore", O_RDONLY | O_CLOEXEC);
+	uint64_t found = 0;
+	Elf64_Ehdr header;
+	Elf64_Phdr segment;
+	unsigned int i;
+
+	if (fd < 0 || read(fd, &header, sizeof(header)) != sizeof(header))
+		header.e_phnum = 0;
+	for (i = 0; i < header.e_phnum && !found; i++) {
+		if (pread(fd, &segment, sizeof(segment),
+			  (off_t)(header.e_phoff + i * sizeof(segment))) !=
+		    sizeof(segment))
+			break;
+		if (segment.p_type == PT_LOAD && segment.p_paddr <= physical &&
+		    physical - segment.p_paddr < segment.p_memsz)
+			found = segment.p_vaddr + physical - segment.p_paddr;
+	}
+	if (fd >= 0)
+		close(fd);
+	return found;
+}
+
+/* Documentation/arch/x86/x86_64/mm.rst: of four levels, and of five. */
+static const uint64_t direct_maps[] = { 0xffff888000000000,
+					0xff11000000000000 };
+
+void *kernel_alias(const void *page, unsigned int way)
+{
+	uint64_t physical = page_frame(page) * PAGE_SIZE;
+
+	if (!way)
+		return (void *)(uintptr_t)in_kcore(physical)
+			       ?: kernel_address();
+	if (way > sizeof(direct_maps) / sizeof(direct_maps[0]))
+		return NULL;
+	return (void *)(uintptr_t)(direct_maps[way - 1] + physical);
 }
 
 /* What a 32-bit program can point to is all user space to a 64-bit kernel. */

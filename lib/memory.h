@@ -30,6 +30,18 @@ void read_write(void *memory, size_t size);
 void *nowhere(void);
 /* kernel_address() - an address that no user may touch. */
 void *kernel_address(void);
+/*
+ * kernel_alias() - an address at which the kernel itself may have the memory
+ * of this page: way 0, 1 and on, until NULL. What a call stores there without
+ * asking whose it is goes to the page, and harms nobody. Needs "page_frames";
+ * with KASLR, /proc/kcore has to tell, or none of them is right.
+ */
+void *kernel_alias(const void *page, unsigned int way);
+/*
+ * page_frame() - the number of the page frame behind an address, which it has
+ * from now on. Needs "page_frames".
+ */
+uint64_t page_frame(const void *address);
 /* kernel_buffer() - such an address as aio_buf has it, which is 64 bits wide.
  */
 uint64_t kernel_buffer(void);

@@ -307,7 +307,7 @@ NEED(smaps, "/proc/PID/smaps")
 	return made(open("/proc/self/smaps", O_RDONLY | O_CLOEXEC));
 }
 
-NEED(compaction, "memory that can be compacted, and page frames to see")
+NEED(page_frames, "page frames in /proc/PID/pagemap")
 {
 	uint64_t entry = 0;
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -319,8 +319,11 @@ NEED(compaction, "memory that can be compacted, and page frames to see")
 	if (pread(fd, &entry, sizeof(entry), at) < 0)
 		entry = 0;
 	close(fd);
-	if (!(entry << 9))
-		return "frames are not shown";
+	return entry << 9 ? NULL : "frames are not shown";
+}
+
+NEED(compaction, "memory that can be compacted")
+{
 	return made(open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC));
 }
 

@@ -28,6 +28,23 @@ CASE(io_cancel, efault_iocb, "an iocb whose key cannot be read is EFAULT",
 	EXPECT_ERR(EFAULT, aio->cancel(ctx, (struct iocb *)straddling, &event));
 }
 
+CASE(io_cancel, efault_alias,
+     "so is one that the kernel itself has at another address",
+     .clause = "io_cancel.efault.iocb", .needs = "page_frames wide_long",
+     .flavours = NATIVE)
+{
+	struct iocb *page = io_buffer(PAGE_SIZE), *alias;
+	aio_handle ctx = new_context(1);
+	struct io_event event;
+	unsigned int way;
+
+	page->aio_key = 0;
+	for (way = 0; (alias = kernel_alias(page, way)); way++) {
+		ROUND("way %u", way);
+		EXPECT_ERR(EFAULT, aio->cancel(ctx, alias, &event));
+	}
+}
+
 CASE(io_cancel, efault_iocb_in_flight,
      "an iocb that became unreadable is EFAULT, and its request in flight",
      .clause = "io_cancel.efault.iocb", .needs = "eventfd")

@@ -54,6 +54,28 @@ CASE(io_getevents, efault_events, "an array that cannot be written is EFAULT",
 	EXPECT_ERR(EFAULT, aio->getevents(ctx, 0, 1, nowhere(), NULL));
 }
 
+CASE(io_getevents, efault_alias,
+     "so is the kernel's own address of memory that is the caller's",
+     .clause = "io_getevents.efault.events",
+     .needs = "eventfd page_frames wide_long", .flavours = NATIVE)
+{
+	struct io_event *page = io_buffer(PAGE_SIZE), *alias, *there;
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(1);
+	unsigned int way;
+
+	there = io_buffer(PAGE_SIZE);
+	memset(page, UNTOUCHED, PAGE_SIZE);
+	memcpy(there, page, PAGE_SIZE);
+	stage_events(ctx, 1, iocb);
+	for (way = 0; (alias = kernel_alias(page, way)); way++) {
+		ROUND("way %u", way);
+		ASSERT_ERR(EFAULT, aio->getevents(ctx, 1, 1, alias, NULL));
+		EXPECT_MEM(there, page, PAGE_SIZE);
+	}
+	expect_nothing_lost(ctx, 0, 1, iocb);
+}
+
 CASE(io_getevents, efault_events_empty,
      "with no event there a bad array is not noticed",
      .clause = "io_getevents.efault.events_empty",

@@ -33,6 +33,23 @@ CASE(io_setup, efault_kernel_address, "a handle in the kernel is EFAULT",
 	EXPECT_EQ(0, maps_named("/[aio]"));
 }
 
+CASE(io_setup, efault_alias,
+     "so is one that the kernel itself has at another address",
+     .clause = "io_setup.efault.kernel_address",
+     .needs = "page_frames wide_long", .flavours = NATIVE)
+{
+	aio_handle *page = io_buffer(PAGE_SIZE), *alias;
+	unsigned int way;
+
+	*page = 0;
+	for (way = 0; (alias = kernel_alias(page, way)); way++) {
+		ROUND("way %u", way);
+		EXPECT_ERR(EFAULT, aio->setup(1, alias));
+		EXPECT_EQ(0, *page);
+	}
+	EXPECT_EQ(0, maps_named("/[aio]"));
+}
+
 CASE(io_setup, efault_straddle,
      "a handle that runs into an unmapped page is EFAULT",
      .clause = "io_setup.efault.straddle")

@@ -48,6 +48,20 @@ static long setup_without_address_space(aio_handle *ctxp)
 	return result;
 }
 
+/* A ring has a file's size, but nobody has written it. */
+CASE(io_setup, file_size_unlimited, "a limit on file sizes is none on rings",
+     .clause = "io_setup.enomem.no_file_limit", .quota = 2000)
+{
+	aio_handle ctx = 0;
+
+	limit_set(RLIMIT_FSIZE, 0);
+	count_signal(SIGXFSZ, 0);
+	EXPECT_OK(aio->setup(1, &ctx));
+	ctx = 0;
+	EXPECT_OK(aio->setup(1000, &ctx));
+	EXPECT_EQ(0, signals_seen(SIGXFSZ));
+}
+
 /* Nothing of a context is left, and the next call begins from nothing. */
 static void expect_no_trace(aio_handle ctx)
 {

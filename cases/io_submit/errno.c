@@ -239,6 +239,29 @@ CASE(io_submit, iocb_unreadable, "an iocb that cannot be read is EFAULT",
 	EXPECT_EQ(1, submit_one(ctx, iocb));
 }
 
+CASE(io_submit, iocb_alias,
+     "so is what the kernel itself has at another address",
+     .clause = "io_submit.efault.iocb", .needs = "page_frames wide_long",
+     .flavours = NATIVE)
+{
+	struct iocb *iocb = io_buffer(PAGE_SIZE), **list = io_buffer(PAGE_SIZE);
+	aio_handle ctx = new_context(1);
+	unsigned int way;
+	void *alias;
+	int ends[2];
+
+	open_pipe(ends, 0);
+	prep_write(iocb, ends[1], "x", 1, 0);
+	list[0] = iocb;
+	for (way = 0; (alias = kernel_alias(iocb, way)); way++) {
+		ROUND("way %u", way);
+		EXPECT_ERR(EFAULT, submit_one(ctx, alias));
+		alias = kernel_alias(list, way);
+		EXPECT_ERR(EFAULT, aio->submit(ctx, 1, alias));
+	}
+	EXPECT_EQ(0, ring_of(ctx)->tail);
+}
+
 CASE(io_submit, iocb_straddles, "an iocb over an edge of memory is EFAULT",
      .clause = "io_submit.efault.iocb_straddle")
 {

@@ -375,6 +375,49 @@ CASE(io_submit, rwf_nowait_would_block,
 	EXPECT_EQ(77, count);
 }
 
+/* In whatever way else the request is out of the ordinary. */
+CASE(io_submit, rwf_with_flags, "with an eventfd or a priority they are obeyed",
+     .clause = "io_submit.rw_flags.with_flags", .needs = "eventfd",
+     .on = ON_FILE)
+{
+	static const uint32_t flags[] = {
+		0,
+		IOCB_FLAG_RESFD,
+		IOCB_FLAG_IOPRIO,
+		IOCB_FLAG_RESFD | IOCB_FLAG_IOPRIO,
+	};
+	enum { BEST_EFFORT = 2 << 13, UNKNOWN = 1 << 30 };
+	int empty = open_eventfd(0, 0), file = scratch_file("file", O_RDWR);
+	int result = open_eventfd(0, EFD_NONBLOCK);
+	aio_handle ctx = new_context(1);
+	uint64_t count = 77;
+	struct iocb iocb;
+	unsigned int i;
+	char got[8];
+
+	REQUIRE(write(file, "0123", 4) == 4);
+	for (i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		ROUND("aio_flags %u", flags[i]);
+		prep_read(&iocb, empty, &count, sizeof(count), 0);
+		notify(&iocb, result);
+		iocb.aio_flags = flags[i];
+		iocb.aio_reqprio = BEST_EFFORT + 4;
+		EXPECT_EQ(-EAGAIN, outcome(ctx, with(FLAG_NOWAIT, &iocb)));
+		EXPECT_EQ(77, count);
+		EXPECT_ERR(EOPNOTSUPP,
+			   submit_one(ctx, with((uint32_t)UNKNOWN, &iocb)));
+		prep_write(&iocb, file, "a", 1, 0);
+		notify(&iocb, result);
+		iocb.aio_flags = flags[i];
+		iocb.aio_reqprio = BEST_EFFORT + 4;
+		EXPECT_EQ(1, outcome(ctx, with(FLAG_APPEND, &iocb)));
+		EXPECT_EQ(flags[i] & IOCB_FLAG_RESFD ? 2 : 0,
+			  eventfd_take(result));
+	}
+	REQUIRE(pread(file, got, 8, 0) == 8);
+	EXPECT_MEM("0123aaaa", got, 8);
+}
+
 CASE(io_submit, rwf_nowait_ready, "and with the data where it would not",
      .clause = "io_submit.rw_flags.nowait_ready", .needs = "eventfd")
 {

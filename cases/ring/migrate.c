@@ -26,22 +26,6 @@
 #define LARGE_EVENTS 1000
 #define LARGE_ROUNDS 8
 
-/* The page frame behind an address, which the access brings into the table. */
-static uint64_t frame_of(aio_handle address)
-{
-	static int pagemap = -1;
-	uint64_t entry;
-	off_t at;
-
-	if (pagemap < 0)
-		pagemap =
-			keep(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-	(void)*(volatile char *)address;
-	at = (off_t)(address / PAGE_SIZE * sizeof(entry));
-	REQUIRE(pread(pagemap, &entry, sizeof(entry), at) == sizeof(entry));
-	return entry & ((1ull << 55) - 1);
-}
-
 /* Rings of one page each, and the frames they lie in. */
 struct rings {
 	aio_handle ctx[RINGS];
@@ -66,7 +50,7 @@ static struct rings *make_rings(void)
 	for (i = 0; i < RINGS; i++) {
 		memset(between + i * SPREAD * PAGE_SIZE, 1, SPREAD * PAGE_SIZE);
 		rings.ctx[i] = new_context(1);
-		rings.frame[i] = frame_of(rings.ctx[i]);
+		rings.frame[i] = page_frame((void *)rings.ctx[i]);
 	}
 	REQUIRE(!munmap(between, size));
 	return &rings;
@@ -77,7 +61,7 @@ static unsigned int moved(const struct rings *rings)
 	unsigned int i, n = 0;
 
 	for (i = 0; i < RINGS; i++)
-		n += frame_of(rings->ctx[i]) != rings->frame[i];
+		n += page_frame((void *)rings->ctx[i]) != rings->frame[i];
 	return n;
 }
 
@@ -117,8 +101,9 @@ static unsigned int move_idle(void)
 }
 
 CASE(ring, migrate_idle, "a ring that is moved keeps every byte",
-     .clause = "ring.migrate.idle", .needs = "compaction", .serial = true,
-     .flavours = NATIVE, .time_limit = 60, .quota = ATTEMPTS * RINGS)
+     .clause = "ring.migrate.idle", .needs = "compaction page_frames",
+     .serial = true, .flavours = NATIVE, .time_limit = 60,
+     .quota = ATTEMPTS * RINGS)
 {
 	unsigned int i, n = 0;
 
@@ -159,8 +144,9 @@ static bool round_of_rings(const struct rings *rings, uint64_t number)
 
 CASE(ring, migrate_in_flight,
      "requests that complete while rings are moved lose no event",
-     .clause = "ring.migrate.in_flight", .needs = "compaction eventfd",
-     .serial = true, .flavours = NATIVE, .time_limit = 60)
+     .clause = "ring.migrate.in_flight",
+     .needs = "compaction page_frames eventfd", .serial = true,
+     .flavours = NATIVE, .time_limit = 60)
 {
 	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, RINGS);
 	struct rings *rings = make_rings();
@@ -209,8 +195,8 @@ static void *make_and_destroy(void *arg)
 
 CASE(ring, migrate_teardown,
      "rings are made and destroyed while pages are moved",
-     .clause = "ring.migrate.teardown", .needs = "compaction", .serial = true,
-     .flavours = NATIVE, .time_limit = 60)
+     .clause = "ring.migrate.teardown", .needs = "compaction page_frames",
+     .serial = true, .flavours = NATIVE, .time_limit = 60)
 {
 	struct thread *makers[MAKERS];
 	atomic_bool done = false;
@@ -264,8 +250,9 @@ static void move_many(unsigned int times)
 }
 
 CASE(ring, migrate_leak, "rings that were moved leave no page behind",
-     .clause = "ring.migrate.teardown", .needs = "compaction slab_counts",
-     .serial = true, .flavours = NATIVE, .time_limit = 60)
+     .clause = "ring.migrate.teardown",
+     .needs = "compaction page_frames slab_counts", .serial = true,
+     .flavours = NATIVE, .time_limit = 60)
 {
 	EXPECT_NO_LEAK(move_many, MOVES);
 }
@@ -281,7 +268,7 @@ static void move_ring_to(aio_handle ctx, int node)
 		pages[i] = (char *)ctx + i * PAGE_SIZE;
 		nodes[i] = node;
 		/* it moves what is in the table of pages */
-		frame_of((aio_handle)pages[i]);
+		page_frame(pages[i]);
 	}
 	EXPECT_EQ(0, syscall(SYS_move_pages, 0, n, pages, nodes, status, 0));
 	for (i = 0; i < n; i++)
@@ -343,7 +330,7 @@ static int node_of(aio_handle page)
 	void *pages[] = { (void *)page };
 	int status;
 
-	frame_of(page);
+	page_frame((void *)page);
 	REQUIRE(!syscall(SYS_move_pages, 0, 1ul, pages, NULL, &status, 0));
 	return status;
 }
@@ -460,7 +447,7 @@ static void move_pinned(unsigned int times)
 	int to = !node_of(pinned), status;
 
 	while (times--) {
-		frame_of(pinned);
+		page_frame((void *)pinned);
 		syscall(SYS_move_pages, 0, 1ul, pages, &to, &status, 0);
 	}
 }
@@ -479,11 +466,11 @@ CASE(ring, migrate_pinned,
 	pinned = new_context(1);
 	bytes = guarded(PAGE_SIZE);
 	page.iov_base = (void *)pinned;
-	frame = frame_of(pinned);
+	frame = page_frame((void *)pinned);
 	open_pipe(ends, 0);
 	REQUIRE(vmsplice(ends[1], &page, 1, 0) == (ssize_t)PAGE_SIZE);
 	EXPECT_NO_LEAK(move_pinned, PINNED_MOVES);
-	EXPECT_EQ(frame, frame_of(pinned));
+	EXPECT_EQ(frame, page_frame((void *)pinned));
 	EXPECT_WORKS(pinned, 1);
 	memcpy(bytes, (void *)pinned, PAGE_SIZE);
 	/* What the pipe has is the ring itself, then it is free to go. */
@@ -548,7 +535,7 @@ static void expect_none_lost(struct completer *completer, atomic_bool *moved)
 
 CASE(ring, migrate_complete,
      "rings are moved between those who complete and reap on other CPUs",
-     .clause = "race.migrate_complete", .needs = "compaction cpus2",
+     .clause = "race.migrate_complete", .needs = "compaction page_frames cpus2",
      .serial = true, .flavours = NATIVE, .time_limit = 60)
 {
 	struct rings *rings = make_rings();
@@ -581,7 +568,7 @@ static void *move_often(void *arg)
 			void *pages[] = { (void *)mover->ctx[k] };
 			int node = (int)i % 2, status = -1;
 
-			frame_of(mover->ctx[k]);
+			page_frame((void *)mover->ctx[k]);
 			syscall(SYS_move_pages, 0, 1ul, pages, &node, &status,
 				0);
 			mover->times += status == node;
@@ -663,7 +650,7 @@ CASE(ring, migrate_written,
 		ROUND("move %u", moves);
 		node = (int)moves % 2;
 		status = -1;
-		frame_of(writer.ctx);
+		page_frame((void *)writer.ctx);
 		syscall(SYS_move_pages, 0, 1ul, pages, &node, &status, 0);
 		moves += status == node;
 	}
