@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -241,6 +242,28 @@ CASE(ops, fsync_asynchronous, "the call does not wait for the sync",
 		ASSERT_EQ(1, submit_one(ctx, syncs[i].prep(iocb, fd)));
 		held_wait(held, 1);
 		EXPECT_EQ(0, ring_unread(ctx));
+		release_all(held);
+		EXPECT_COMPLETES(ctx, iocb, 0);
+	}
+}
+
+CASE(ops, fsync_read_only_asked,
+     "for a descriptor that only reads the file system is asked, too",
+     .clause = "ops.fsync.read_only_fd", .needs = "held")
+{
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct held *held;
+	char path[40];
+	int fd, i;
+
+	held = held_open(&fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fd = keep(open(path, O_RDONLY | O_CLOEXEC));
+	for (i = 0; i < SYNCS; i++) {
+		hold(held, HOLD_SYNCS);
+		ASSERT_EQ(1, submit_one(ctx, syncs[i].prep(iocb, fd)));
+		held_wait(held, 1);
 		release_all(held);
 		EXPECT_COMPLETES(ctx, iocb, 0);
 	}

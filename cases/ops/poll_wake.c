@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -486,4 +487,39 @@ CASE(ops, poll_cancelled_ready,
 	EXPECT_COMPLETES(ctx, &iocb[0], 0);
 	REQUIRE(!eventfd_write(fd, 1));
 	EXPECT_COMPLETED(ctx, &iocb[1], POLLIN);
+}
+
+/* --- others who wait --- */
+
+static void *read_byte(void *fd)
+{
+	take_byte(*(int *)fd);
+	return NULL;
+}
+
+/*
+ * A reader waits exclusively: a wake-up stops at the first of those. POLLs come
+ * before them all, whenever they came, and are told although the byte is gone.
+ */
+CASE(ops, poll_beside_reader,
+     "a reader that waits keeps no wake-up from a POLL",
+     .clause = "ops.poll.no_lost_wake", .needs = "task_syscall")
+{
+	aio_handle ctx = new_context(2);
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, 2);
+	struct io_event events[2];
+	struct thread *thread;
+	int ends[2], i;
+
+	open_pipe(ends, 0);
+	stage_submit(ctx, prep_poll(&iocbs[0], ends[0], POLLIN));
+	thread = thread_run(read_byte, &ends[0]);
+	wait_asleep_in(thread_tid(thread), SYS_read);
+	stage_submit(ctx, prep_poll(&iocbs[1], ends[0], POLLIN));
+	put_byte(ends[1]);
+	thread_join(thread);
+	ASSERT_EQ(2, aio->getevents(ctx, 2, 2, events, NULL));
+	for (i = 0; i < 2; i++)
+		EXPECT_EVENT(find_event(events, 2, &iocbs[i]), &iocbs[i],
+			     PIPE_READABLE);
 }
