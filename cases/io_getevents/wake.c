@@ -372,6 +372,46 @@ CASE(io_getevents, wake_all_enough,
 		EXPECT_TRUE(find_event(events, WAITERS, &iocbs[i]));
 }
 
+/* Those before it and after it wait for more than there is. */
+static void expect_found_among(unsigned int others, unsigned int place)
+{
+	enum { LARGE = 60 };
+	struct io_event *events = GUARDED_ARRAY(struct io_event, LARGE);
+	struct waiter **waiters = GUARDED_ARRAY(struct waiter *, others + 1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(LARGE);
+	struct io_event event;
+	unsigned int i;
+	int fd;
+
+	ROUND("number %u of %u", place, others + 1);
+	fd = stage_poll(ctx, iocb);
+	for (i = 0; i <= others; i++) {
+		waiters[i] = i == place ? waiter_run(ctx, 1, 1, &event, NULL)
+					: waiter_run(ctx, LARGE, LARGE, events,
+						     NULL);
+		ASSERT_TRUE(waiter_asleep(waiters[i]));
+	}
+	end_poll(fd);
+	EXPECT_EQ(1, waiter_result(waiters[place]));
+	EXPECT_EVENT(&event, iocb, POLLIN);
+	EXPECT_OK(aio->destroy(ctx));
+	for (i = 0; i <= others; i++)
+		waiter_result(waiters[i]);
+}
+
+CASE(io_getevents, wake_among_many,
+     "whose number is reached wakes, however many wait for more",
+     .clause = "io_getevents.wake.all_enough", .needs = "eventfd task_syscall",
+     .flavours = RAW | PGETEVENTS)
+{
+	enum { OTHERS = 40 };
+
+	expect_found_among(OTHERS, 0);
+	expect_found_among(OTHERS, OTHERS / 2);
+	expect_found_among(OTHERS, OTHERS);
+}
+
 /* The waiter sleeps with head near the ring's end; tail goes round it. */
 static void expect_wrapped_wake(unsigned int before_end, unsigned int n)
 {
