@@ -290,3 +290,31 @@ CASE(ring, mremap_foreign, "a child cannot move the ring of its parent",
 	EXPECT_WORKS(ctx, 3);
 	EXPECT_WORKS(move_ring(ctx), 4);
 }
+
+CASE(ring, mremap_waiter, "who waits meanwhile has the event all the same",
+     .clause = "ring.mremap.move", .needs = "eventfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, 2);
+	aio_handle ctx = new_context(EVENTS);
+	struct waiter *waiter;
+	struct io_event event;
+	int fd;
+
+	fd = stage_poll(ctx, &iocbs[0]);
+	waiter = waiter_run(ctx, 1, 1, &event, NULL);
+	ASSERT_TRUE(waiter_asleep(waiter));
+	ctx = move_ring(ctx);
+	end_poll(fd);
+	EXPECT_EQ(1, waiter_result(waiter));
+	EXPECT_EVENT(&event, &iocbs[0], POLLIN);
+	/* and so by what is submitted there */
+	waiter = waiter_run(ctx, 1, 1, &event, NULL);
+	ASSERT_TRUE(waiter_asleep(waiter));
+	fd = stage_poll(ctx, &iocbs[1]);
+	ctx = move_ring(ctx);
+	end_poll(fd);
+	EXPECT_EQ(1, waiter_result(waiter));
+	EXPECT_EVENT(&event, &iocbs[1], POLLIN);
+	EXPECT_OK(aio->destroy(ctx));
+}
