@@ -322,6 +322,28 @@ CASE(ring, migrate_nodes,
 	}
 }
 
+CASE(ring, migrate_waiter,
+     "a ring is moved while somebody waits for its events",
+     .clause = "ring.migrate.nodes", .needs = "nodes2 eventfd task_syscall")
+{
+	aio_handle ctx = new_context(MID_EVENTS);
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct waiter *waiter;
+	struct io_event event;
+	int node, poll;
+
+	for (node = 0; node < 2; node++) {
+		poll = stage_poll(ctx, iocb);
+		waiter = waiter_run(ctx, 1, 1, &event, NULL);
+		ASSERT_TRUE(waiter_asleep(waiter));
+		move_ring_to(ctx, !node);
+		move_ring_to(ctx, node);
+		end_poll(poll);
+		EXPECT_EQ(1, waiter_result(waiter));
+		EXPECT_EVENT(&event, iocb, POLLIN);
+	}
+}
+
 /* --- while somebody reaps --- */
 
 /* The node of a page; a negative errno when it has none. */
