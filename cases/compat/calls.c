@@ -290,6 +290,49 @@ CASE(compat, pgetevents_time64,
 	EXPECT_NUMBERED(&event, 1, 0);
 }
 
+struct call64 {
+	aio_handle ctx;
+	struct time64 timeout;
+	struct io_event event;
+	long result;
+};
+
+static void *wait_long(void *arg)
+{
+	struct call64 *call = arg;
+
+	call->result =
+		pgetevents64(call->ctx, &call->event, &call->timeout, NULL);
+	return NULL;
+}
+
+CASE(compat, pgetevents_time64_wide, "and has seconds of more than 31 bits",
+     .clause = "compat.pgetevents.time64",
+     .needs = "eventfd task_syscall timer_list", .flavours = COMPAT32)
+{
+	struct call64 call = { .ctx = new_context(1) };
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct thread *thread;
+	int64_t before, span;
+	unsigned int bit;
+	int fd;
+
+	for (bit = 31; bit < 34; bit++) {
+		ROUND("bit %u", bit);
+		call.timeout.sec = (int64_t)1 << bit;
+		span = call.timeout.sec * NSEC_PER_SEC;
+		fd = stage_poll(call.ctx, iocb);
+		before = now_ns();
+		thread = thread_run(wait_long, &call);
+		EXPECT_TRUE(wait_asleep_in(thread_tid(thread),
+					   IO_PGETEVENTS_TIME64));
+		EXPECT_TRUE(timer_between(before + span, now_ns() + span));
+		end_poll(fd);
+		thread_join(thread);
+		ASSERT_EQ(1, call.result);
+	}
+}
+
 CASE(compat, pgetevents_sigset, "the size of a set of signals must be 8",
      .clause = "compat.pgetevents.sigset", .flavours = COMPAT32)
 {
