@@ -33,6 +33,27 @@ CASE(io_setup, table_growth,
 	}
 }
 
+#define THOUSANDS 4097 /* one more than the next size */
+
+CASE(io_setup, table_thousands, "each of thousands of contexts works",
+     .clause = "io_setup.table.growth", .quota = THOUSANDS, .time_limit = 60,
+     .flavours = NATIVE)
+{
+	static aio_handle ctx[THOUSANDS];
+	struct io_event event;
+	unsigned int i;
+
+	for (i = 0; i < THOUSANDS; i++) {
+		ctx[i] = new_context(1);
+		ASSERT_EQ(i, ring_of(ctx[i])->id);
+	}
+	for (i = 0; i < THOUSANDS; i++)
+		ASSERT_EQ(0, aio->getevents(ctx[i], 0, 1, &event, NULL));
+	EXPECT_WORKS(ctx[THOUSANDS - 1], 1);
+	EXPECT_WORKS(ctx[THOUSANDS - 2], 2);
+	EXPECT_OK(aio->destroy(ctx[THOUSANDS - 1]));
+}
+
 CASE(io_setup, table_lowest_first,
      "an index that is given back is the next one, the lowest first",
      .clause = "io_setup.table.lowest_first")
