@@ -264,7 +264,7 @@ static bool mount_on(struct animal *animal, const char *what, const char *data,
 	snprintf(animal->path, sizeof(animal->path), "/mnt/%s", animal->name);
 	if (mkdir(animal->path, 0755) && errno != EEXIST)
 		return fail(why, animal->path);
-	if (mount(what, animal->path, animal->name, MS_NOATIME, data))
+	if (mount(what, animal->path, animal->name, 0, data))
 		return fail(why, "mount");
 	return !chmod(animal->path, 01777) || fail(why, animal->path);
 }

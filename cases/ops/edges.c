@@ -10,6 +10,8 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -228,6 +230,31 @@ CASE(ops, zero_length_file_knows,
 	prep_read(iocb, open_eventfd(1, 0), &byte, 0, 0);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
 	EXPECT_COMPLETES(ctx, iocb, -EINVAL);
+}
+
+/* As for read(2); one of a byte would move it, wherever the mount lets it. */
+CASE(ops, zero_length_atime, "reading no bytes is no access to the file",
+     .clause = "ops.zero_length.file", .on = ON_FILE, .every_device = true)
+{
+	const struct timespec long_ago[2] = { { 1, 0 }, { 2, 0 } };
+	int fd = scratch_file("file", O_RDWR);
+	aio_handle ctx = new_context(1);
+	struct iovec iov = { NULL, 0 };
+	struct iocb iocb;
+	struct stat st;
+	char byte;
+
+	REQUIRE(write(fd, "x", 1) == 1);
+	REQUIRE(!futimens(fd, long_ago));
+	REQUIRE(!pread(fd, &byte, 0, 0) && !fstat(fd, &st));
+	if (st.st_atim.tv_sec != 1)
+		SKIP("here one by pread(2) is");
+	ASSERT_EQ(1, submit_one(ctx, prep_read(&iocb, fd, &byte, 0, 0)));
+	EXPECT_COMPLETES(ctx, &iocb, 0);
+	ASSERT_EQ(1, submit_one(ctx, prep_readv(&iocb, fd, &iov, 1, 0)));
+	EXPECT_COMPLETES(ctx, &iocb, 0);
+	REQUIRE(!fstat(fd, &st));
+	EXPECT_EQ(1, st.st_atim.tv_sec);
 }
 
 /* --- alignment --- */
