@@ -402,7 +402,7 @@ static void expect_found_among(unsigned int others, unsigned int place)
 
 CASE(io_getevents, wake_among_many,
      "whose number is reached wakes, however many wait for more",
-     .clause = "io_getevents.wake.all_enough", .needs = "eventfd task_syscall",
+     .clause = "io_getevents.wake.batched", .needs = "eventfd task_syscall",
      .flavours = RAW | PGETEVENTS)
 {
 	enum { OTHERS = 40 };
