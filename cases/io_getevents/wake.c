@@ -405,10 +405,9 @@ CASE(io_getevents, wake_among_many,
      .clause = "io_getevents.wake.batched", .needs = "eventfd task_syscall",
      .flavours = RAW | PGETEVENTS)
 {
-	enum { OTHERS = 40 };
+	enum { OTHERS = 16 };
 
 	expect_found_among(OTHERS, 0);
-	expect_found_among(OTHERS, OTHERS / 2);
 	expect_found_among(OTHERS, OTHERS);
 }
 

@@ -182,7 +182,6 @@ static void few_at_a_time(enum means means, unsigned int n)
 			ASSERT_EQ(1, submit_one(ctx, &poll));
 		EXPECT_ERR(EAGAIN, submit_one(ctx, &poll));
 	}
-	end_context(ctx);
 }
 
 CASE(io_submit, capacity_few_at_a_time,
