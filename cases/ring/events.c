@@ -100,6 +100,8 @@ CASE(ring, events_wide,
 	struct io_event *events = GUARDED_ARRAY(struct io_event, nr);
 	/* a CPU takes its share by batches: ioctx_alloc() */
 	unsigned int batch = (nr - 1) / (4 * possible_cpus());
+	enum { TRIAL = 1000 };
+	int64_t began;
 	long n;
 
 	if (!batch)
@@ -107,6 +109,13 @@ CASE(ring, events_wide,
 	fit = (nr - 1) / batch * batch;
 	EXPECT_GE(65537, nr);
 	pin_to_cpu(0);
+	/* with KASAN all of them would take minutes */
+	began = now_ns();
+	stage_complete(ctx, TRIAL, first);
+	if (now_ns() - began > NSEC_PER_SEC / 4)
+		SKIP("a thousand took more than a quarter of a second");
+	STAGE_EQ(TRIAL, aio->getevents(ctx, TRIAL, TRIAL, events, NULL));
+	first += TRIAL;
 	for (round = 0; round < 2; round++) {
 		ROUND("round %u", round);
 		n = complete_now(ctx, nr, first);
