@@ -62,6 +62,24 @@ CASE(io_setup, file_size_unlimited, "a limit on file sizes is none on rings",
 	EXPECT_EQ(0, signals_seen(SIGXFSZ));
 }
 
+CASE(io_setup, eagain_before_enomem,
+     "a count over the quota is EAGAIN where no ring could be mapped either",
+     .clause = "io_setup.eagain.max_nr", .needs = "root aio_sysctls",
+     .serial = SERIAL_BODY)
+{
+	aio_handle ctx = 0;
+	struct rlimit old;
+	long over;
+
+	sysctl_set("fs/aio-max-nr", aio_nr() + EVENTS);
+	old = limit_set(RLIMIT_AS, PAGE_SIZE);
+	over = aio->setup(1000 * EVENTS, &ctx);
+	limit_back(RLIMIT_AS, &old);
+	EXPECT_EQ(-EAGAIN, over);
+	EXPECT_EQ(-ENOMEM, setup_without_address_space(&ctx));
+	EXPECT_EQ(0, ctx);
+}
+
 /* Nothing of a context is left, and the next call begins from nothing. */
 static void expect_no_trace(aio_handle ctx)
 {

@@ -4,7 +4,6 @@
  * last event; and numbers whose double does not fit into 32 bits.
  */
 #include <limits.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "case.h"
@@ -34,28 +33,6 @@ CASE(io_setup, eagain_max_nr, "more events than fs.aio-max-nr are EAGAIN",
 	EXPECT_EQ(0, ctx);
 	EXPECT_EQ(0, maps_named("/[aio]"));
 	EXPECT_QUOTA_BACK();
-}
-
-CASE(io_setup, eagain_before_enomem,
-     "that is so where no ring could be mapped either",
-     .clause = "io_setup.eagain.max_nr", .needs = "root aio_sysctls",
-     .serial = SERIAL_BODY)
-{
-	struct rlimit old, none;
-	aio_handle ctx = 0;
-	long over, alone;
-
-	sysctl_set("fs/aio-max-nr", aio_nr() + ROOM);
-	REQUIRE(!getrlimit(RLIMIT_AS, &old));
-	none = old;
-	none.rlim_cur = PAGE_SIZE;
-	REQUIRE(!setrlimit(RLIMIT_AS, &none));
-	over = aio->setup(1000 * ROOM, &ctx);
-	alone = aio->setup(ROOM, &ctx);
-	REQUIRE(!setrlimit(RLIMIT_AS, &old));
-	EXPECT_EQ(-EAGAIN, over);
-	EXPECT_EQ(-ENOMEM, alone);
-	EXPECT_EQ(0, ctx);
 }
 
 CASE(io_setup, eagain_max_nr_zero, "with fs.aio-max-nr 0 one event is EAGAIN",
