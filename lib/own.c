@@ -235,9 +235,7 @@ const char *own_delayed(long ns)
 	return new_delayed(ns, false);
 }
 
-/* Gives errno; the attributes of a queue say by it what they do not know. */
-static int set_queue(const char *device, const char *attribute,
-		     const char *value)
+int own_queue_set(const char *device, const char *attribute, const char *value)
 {
 	char path[128];
 	ssize_t written;
@@ -259,13 +257,13 @@ const char *own_scheduled(long ns, const char *scheduler)
 	int i;
 
 	module_load(scheduler, why, sizeof(why));
-	if (set_queue(device, "scheduler", scheduler))
+	if (own_queue_set(device, "scheduler", scheduler))
 		SKIP("the kernel has no scheduler %s", scheduler);
 	/* 6.12's mq-deadline lets as many writes wait as were allowed before */
 	for (i = 2; i > 0; i--) {
 		snprintf(waiting, sizeof(waiting), "%d",
 			 i * OWN_SCHEDULED_WAITING);
-		REQUIRE(!set_queue(device, "nr_requests", waiting));
+		REQUIRE(!own_queue_set(device, "nr_requests", waiting));
 	}
 	return device;
 }

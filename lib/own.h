@@ -38,6 +38,12 @@ const char *own_scheduled(long ns, const char *scheduler);
 #define OWN_SCHEDULED_WAITING 8 /* requests that it keeps */
 
 /*
+ * own_queue_set() - an attribute of a device's request queue, one of
+ * /sys/block/NAME/queue. Gives 0, or the errno that says it is not known there.
+ */
+int own_queue_set(const char *device, const char *attribute, const char *value);
+
+/*
  * own_tmpfs() - a tmpfs with these mount options, in a mount namespace of this
  * process's own; gives where it is mounted. .needs = "own_mounts".
  */

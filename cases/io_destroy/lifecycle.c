@@ -4,11 +4,16 @@
  * its pending polls, its share of the quota; and nothing else.
  */
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "case.h"
 
 #define REQUESTS 5
+
+#ifndef SYS_mseal
+#define SYS_mseal 462 /* since 6.10, the same on every architecture */
+#endif
 
 CASE(io_destroy, success_idle, "a context without requests is destroyed",
      .clause = "io_destroy.success")
@@ -35,6 +40,40 @@ CASE(io_destroy, unmaps_ring, "the ring is unmapped, its neighbours are not",
 	EXPECT_EQ(AIO_RING_MAGIC, ring_of(after)->magic);
 	EXPECT_EQ(0, aio->getevents(before, 0, 1, &event, NULL));
 	EXPECT_EQ(0, aio->getevents(after, 0, 1, &event, NULL));
+}
+
+/* The unmapping is refused then; the context is not the program's any more. */
+static void destroy_sealed(void)
+{
+	aio_handle ctx = new_context(8);
+	size_t size = ring_size(ring_of(ctx)->nr);
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct io_event event;
+	int ends[2];
+
+	open_pipe(ends, 0);
+	stage_submit(ctx, prep_poll(iocb, ends[0], POLLIN));
+	if (syscall(SYS_mseal, ctx, size, 0))
+		SKIP("mseal: %s", strerror(errno));
+	EXPECT_OK(aio->destroy(ctx));
+	EXPECT_TRUE(is_mapped((void *)ctx));
+	EXPECT_ERR(EINVAL, aio->destroy(ctx));
+	EXPECT_ERR(EINVAL, aio->getevents(ctx, 0, 1, &event, NULL));
+	end_context(new_context(8));
+}
+
+/* In a child, for the mapping goes with the process alone. */
+CASE(io_destroy, sealed_ring,
+     "a ring sealed by mseal() stays, its context goes",
+     .clause = "io_destroy.sealed")
+{
+	pid_t child = child_fork();
+
+	if (!child) {
+		destroy_sealed();
+		child_exit(0);
+	}
+	EXPECT_CHILD_OK(child);
 }
 
 CASE(io_destroy, drops_events, "events that nobody reaped go with the context",

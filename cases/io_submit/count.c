@@ -6,8 +6,11 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "own.h"
 #include "refusals.h"
 
 #define BATCH 4	   /* good requests around a bad one */
@@ -430,6 +433,55 @@ CASE(io_submit, plug, "batches of any size reach the device and complete",
 				     &iocbs[i], (long)len);
 		EXPECT_PATTERN(in, all, (uint32_t)nr);
 	}
+}
+
+/* How many writes have become part of another: the sixth number of its stat. */
+static long writes_merged(const char *device)
+{
+	char path[100];
+	long merged;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/stat",
+		 strrchr(device, '/') + 1);
+	f = fopen(path, "re");
+	REQUIRE(f && fscanf(f, "%*d %*d %*d %*d %*d %ld", &merged) == 1);
+	fclose(f);
+	return merged;
+}
+
+/*
+ * Neighbours that are gathered are merged. A task that is preempted sends what
+ * it has gathered, so that one call proves nothing; a kernel that does not
+ * gather never merges, where no scheduler does it.
+ */
+CASE(io_submit, plug_gathers, "more than two writes side by side become one",
+     .clause = "io_submit.plug.gathers", .needs = "own_loop root")
+{
+	enum { TRIES = 200 };
+	const char *device = own_loop(1024 * 1024, 4096);
+	int fd = keep(open(device, O_RDWR | O_DIRECT | O_CLOEXEC));
+	unsigned char *out = io_buffer(4096 * PLUG_MOST);
+	struct iocb iocbs[PLUG_MOST], *list[PLUG_MOST];
+	aio_handle ctx = new_context(PLUG_MOST);
+	struct io_event events[PLUG_MOST];
+	long before, merged = 0;
+	int i, tries;
+
+	/* older kernels have loop devices that merge nothing, or schedule */
+	REQUIRE(!own_queue_set(device, "nomerges", "0"));
+	own_queue_set(device, "scheduler", "none");
+	for (tries = 0; tries < TRIES && !merged; tries++) {
+		before = writes_merged(device);
+		for (i = 0; i < PLUG_MOST; i++)
+			list[i] = prep_write(&iocbs[i], fd,
+					     out + 4096 * (size_t)i, 4096,
+					     4096 * (off_t)i);
+		ASSERT_EQ(PLUG_MOST, aio->submit(ctx, PLUG_MOST, list));
+		stage_reap(ctx, PLUG_MOST, events);
+		merged = writes_merged(device) - before;
+	}
+	EXPECT_GT(0, merged);
 }
 
 /* What is gathered goes out when the call ends early, too. */

@@ -14,6 +14,7 @@
 
 #include "case.h"
 #include "held.h"
+#include "own.h"
 
 #define LEN  16384
 #define SEED 3
@@ -187,6 +188,42 @@ CASE(ops, fsync_block_device,
 	memset(buf, 0, LEN);
 	REQUIRE(pread(storage.fd, buf, LEN, storage.base) == LEN);
 	EXPECT_PATTERN(buf, LEN, SEED);
+}
+
+/*
+ * Dirty pages far apart, in one sync: a range whose end was cut to 32 bits, of
+ * bytes or of pages, would leave the last ones where they are.
+ */
+CASE(ops, fsync_far, "what was written beyond 2 GiB, 4 GiB, 16 TiB is synced",
+     .clause = "ops.fsync.far", .needs = "own_loop memfd")
+{
+	static const off_t places[] = { 0, 1ll << 31, 5ll << 30, 17ll << 40 };
+	enum { PLACES = sizeof(places) / sizeof(places[0]) };
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	unsigned char *buf = io_buffer(PAGE_SIZE);
+	int backing = keep(memfd_create("aioabi", MFD_CLOEXEC));
+	int fd, i, k;
+
+	REQUIRE(!ftruncate(backing, 18ll << 40));
+	fd = keep(open(own_loop_over(backing, 512), O_RDWR | O_CLOEXEC));
+	for (i = 0; i < SYNCS; i++) {
+		ROUND("%s", i ? "FDSYNC" : "FSYNC");
+		pattern(buf, PAGE_SIZE, SEED + (uint32_t)i);
+		for (k = 0; k < PLACES; k++)
+			REQUIRE(pwrite(fd, buf, PAGE_SIZE, places[k]) ==
+				(ssize_t)PAGE_SIZE);
+		ASSERT_EQ(1, submit_one(ctx, syncs[i].prep(iocb, fd)));
+		EXPECT_COMPLETES(ctx, iocb, 0);
+		for (k = 0; k < PLACES; k++) {
+			ROUND("%s at %lld", i ? "FDSYNC" : "FSYNC",
+			      (long long)places[k]);
+			REQUIRE(pread(backing, buf, PAGE_SIZE, places[k]) ==
+				(ssize_t)PAGE_SIZE);
+			EXPECT_PATTERN(buf, PAGE_SIZE, SEED + (uint32_t)i);
+			pattern(buf, PAGE_SIZE, SEED + (uint32_t)i);
+		}
+	}
 }
 
 CASE(ops, fsync_fd_closed, "the descriptor may be closed at once",
