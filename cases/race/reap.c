@@ -137,11 +137,11 @@ CASE(race, getevents_user_reap,
 	int fd = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC));
 	struct timespec none = { 0 };
 	struct iocb *list[EVENTS];
-	unsigned int i, k, seen;
+	unsigned int i, k, seen, nr_rounds = rounds(ROUNDS);
 	char byte;
 	long got;
 
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < nr_rounds; i++) {
 		ROUND("round %u", i);
 		for (k = 0; k < EVENTS; k++) {
 			list[k] = prep_read(&iocbs[k], fd, &byte, 1, 0);
@@ -166,6 +166,7 @@ CASE(race, getevents_user_reap,
 struct crew {
 	aio_handle ctx;
 	int fd;
+	unsigned int submissions;
 	atomic_uint submitted;
 };
 
@@ -179,7 +180,7 @@ static void *submit_on_cpu_1(void *arg)
 
 	pin_to_cpu(1);
 	prep_read(&iocb, crew->fd, &byte, 1, 0);
-	while (done < SUBMISSIONS) {
+	while (done < crew->submissions) {
 		result = aio->submit(crew->ctx, 1, &list);
 		if (result == 1)
 			done++;
@@ -214,6 +215,7 @@ CASE(race, capacity,
 	struct crew crew = {
 		.ctx = new_context(1),
 		.fd = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC)),
+		.submissions = rounds(SUBMISSIONS),
 	};
 	unsigned int nr = ring_of(crew.ctx)->nr, reaped = 0;
 	struct io_event *events = GUARDED_ARRAY(struct io_event, nr);
@@ -223,13 +225,13 @@ CASE(race, capacity,
 
 	pin_to_cpu(0);
 	submitter = thread_run(submit_on_cpu_1, &crew);
-	while (reaped < SUBMISSIONS) {
+	while (reaped < crew.submissions) {
 		got = aio->getevents(crew.ctx, 1, nr, events, NULL);
 		ASSERT_TRUE(got > 0 && got < (long)nr);
 		reaped += (unsigned int)got;
 	}
 	thread_join(submitter);
-	EXPECT_EQ(SUBMISSIONS, reaped);
+	EXPECT_EQ(crew.submissions, reaped);
 	EXPECT_EQ(0, ring_unread(crew.ctx));
 
 	prep_poll(&poll, open_eventfd(0, 0), POLLIN);

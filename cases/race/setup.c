@@ -153,10 +153,10 @@ static void grow(void)
 CASE(race, lookup_grow, "a context is found while the table grows",
      .clause = "race.lookup_grow", .needs = "cpus2", .flavours = NATIVE)
 {
-	unsigned int i;
+	unsigned int i, n = rounds(TIMES);
 	pid_t pid;
 
-	for (i = 0; i < TIMES; i++) {
+	for (i = 0; i < n; i++) {
 		ROUND("round %u", i);
 		pid = child_fork();
 		if (!pid)

@@ -93,11 +93,11 @@ CASE(race, submit_change_address,
 	struct side *side = side_start(change, &changing);
 	int fd = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC));
 	aio_handle ctx = new_context(1);
-	unsigned int i;
+	unsigned int i, nr_rounds = rounds(ROUNDS);
 	long result;
 
 	prep_read(iocb, fd, (void *)(uintptr_t)good, 1, 0);
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < nr_rounds; i++) {
 		ROUND("round %u", i);
 		side_go(side, i);
 		result = submit_one(ctx, iocb);
@@ -123,10 +123,10 @@ CASE(race, submit_change_length,
 	int fd = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC));
 	aio_handle ctx = new_context(1);
 	struct io_event event;
-	unsigned int i;
+	unsigned int i, nr_rounds = rounds(ROUNDS);
 
 	prep_read(iocb, fd, io_buffer(1), 1, 0);
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < nr_rounds; i++) {
 		ROUND("round %u", i);
 		side_go(side, i);
 		ASSERT_EQ(1, submit_one(ctx, iocb));
@@ -150,10 +150,10 @@ static void expect_fault_or_count(void *page, struct iocb **list,
 {
 	struct side *side = side_start(take_away, page);
 	struct io_event events[BATCH];
-	unsigned int i;
+	unsigned int i, nr_rounds = rounds(ROUNDS);
 	long result, k;
 
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < nr_rounds; i++) {
 		ROUND("round %u", i);
 		side_go(side, i);
 		result = aio->submit(ctx, BATCH, list);
@@ -242,10 +242,10 @@ CASE(race, resfd_close,
 	struct iocb iocbs[BATCH], *list[BATCH];
 	aio_handle ctx = new_context(BATCH);
 	struct io_event events[BATCH];
-	unsigned int i, k;
+	unsigned int i, k, nr_rounds = rounds(ROUNDS);
 
 	prepare(list, iocbs, io_buffer(1));
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < nr_rounds; i++) {
 		ROUND("round %u", i);
 		counting.closed = dup(counting.eventfd);
 		REQUIRE(counting.closed >= 0);
@@ -267,6 +267,6 @@ CASE(race, resfd_close,
 			  aio->getevents(ctx, BATCH, BATCH, events, NULL));
 	}
 	side_end(side);
-	EXPECT_EQ(ROUNDS * BATCH,
+	EXPECT_EQ(nr_rounds * BATCH,
 		  counting.sum + eventfd_take(counting.eventfd));
 }

@@ -166,9 +166,11 @@ CASE(ring, events_pages_many,
      .clause = "ring.events.pages", .flavours = RAW | LIBAIO | PGETEVENTS,
      .quota = 3 * LARGE_EVENTS)
 {
-	go_round(new_context(LARGE_EVENTS), 7);
-	go_round(new_context(LARGE_EVENTS), 128);
-	go_round(new_context(LARGE_EVENTS), LARGE_EVENTS - 1);
+	static const unsigned int steps[] = { 128, 7, LARGE_EVENTS - 1 };
+	unsigned int i, n = rounds(sizeof(steps) / sizeof(steps[0]));
+
+	for (i = 0; i < n; i++)
+		go_round(new_context(LARGE_EVENTS), steps[i]);
 }
 
 CASE(ring, events_kernel_head,
