@@ -154,6 +154,36 @@ CASE(io_destroy, wakes_waiter, "a thread that waits for events gets EINVAL",
 	EXPECT_EQ(-EINVAL, shared.results[0]);
 }
 
+/* A wake-up of one of them would leave the others, and the call, asleep. */
+CASE(io_destroy, wakes_waiters, "all that wait get EINVAL, however they wait",
+     .clause = "io_destroy.against.getevents", .needs = "task_syscall")
+{
+	enum { WAITERS = 6 };
+	aio_handle ctx = new_context(8);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, WAITERS);
+	struct timespec hour = { .tv_sec = 3600 };
+	struct waiter *waiters[WAITERS];
+	sigset_t none;
+	int i;
+
+	sigemptyset(&none);
+	for (i = 0; i < WAITERS; i++) {
+		struct timespec *timeout = i % 2 ? &hour : NULL;
+
+		if (i / 2 == 1)
+			waiters[i] = waiter_run_masked(ctx, 1, 1, &events[i],
+						       timeout, &none);
+		else
+			waiters[i] = waiter_run(ctx, 1, 1, &events[i], timeout);
+		ASSERT_TRUE(waiter_asleep(waiters[i]));
+	}
+	EXPECT_OK(aio->destroy(ctx));
+	for (i = 0; i < WAITERS; i++) {
+		ROUND("waiter %d", i);
+		EXPECT_EQ(-EINVAL, waiter_result(waiters[i]));
+	}
+}
+
 /* Whatever the order, every submission counted is drained, none hangs. */
 static void *submit_until_dead(void *arg)
 {

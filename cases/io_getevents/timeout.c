@@ -9,6 +9,7 @@
 #include "case.h"
 
 #include <limits.h>
+#include <sys/prctl.h>
 
 #define HOUR (3600 * 1000L)
 
@@ -172,6 +173,35 @@ CASE(io_getevents, timeout_exact_nsec,
 	expect_timer(ctx, (struct timespec){ 40, -1 });
 	expect_timer(ctx,
 		     (struct timespec){ 1000, (long)(-NSEC_PER_SEC * 900) });
+}
+
+/* It may be late by so much, not early. */
+CASE(io_getevents, timeout_within_slack,
+     "a time-out below the timer slack of the task is waited for, too",
+     .clause = "io_getevents.timeout.slack",
+     .needs = "eventfd task_syscall wide_long",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	struct timespec soon = millis(5), later = { .tv_sec = 100 };
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct io_event *event = GUARDED(struct io_event);
+	aio_handle ctx = new_context(1);
+	int fd = stage_poll(ctx, iocb);
+	struct waiter *waiter;
+	int64_t began;
+
+	/* the threads that it makes start with it */
+	REQUIRE(!prctl(PR_SET_TIMERSLACK, 20 * NSEC_PER_MSEC));
+	began = now_ns();
+	EXPECT_EQ(0, aio->getevents(ctx, 1, 1, event, &soon));
+	EXPECT_GE(5 * NSEC_PER_MSEC, now_ns() - began);
+	REQUIRE(!prctl(PR_SET_TIMERSLACK, 1000 * NSEC_PER_SEC));
+	waiter = waiter_run(ctx, 1, 1, event, &later);
+	REQUIRE(!prctl(PR_SET_TIMERSLACK, 0)); /* its own default */
+	EXPECT_TRUE(waiter_asleep(waiter));
+	end_poll(fd);
+	EXPECT_EQ(1, waiter_result(waiter));
+	EXPECT_EVENT(event, iocb, POLLIN);
 }
 
 CASE(io_getevents, timeout_ends, "a time-out with nothing there ends with 0",
