@@ -4,6 +4,7 @@
  * blocks as long as that takes, and comes back with the event in the ring.
  */
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -152,6 +153,142 @@ CASE(io_submit, blocks_nobody_else,
 	thread_join(thread);
 	EXPECT_EQ(1, submitter.result);
 	EXPECT_EQ(1, ring_unread(ctx));
+}
+
+/*
+ * While the first of a batch blocks, another thread changes what the others
+ * are: the pointer, the iocb, and the file that the descriptor of all names.
+ */
+CASE(io_submit, blocks_and_looks_later,
+     "what comes after the one that blocks is what it is in its turn",
+     .clause = "io_submit.turn", .needs = "task_syscall", .on = ON_FILE)
+{
+	struct iocb iocbs[4], *list[] = { &iocbs[0], &iocbs[1], &iocbs[2] };
+	int fd, file = scratch_file("file", O_RDWR), ends[2], i;
+	aio_handle ctx = new_context(3);
+	char first = 0, bytes[4] = { 0 };
+	struct submitter submitter;
+	struct io_event events[3];
+	struct thread *thread;
+
+	REQUIRE(pwrite(file, "0123", 4, 0) == 4);
+	open_pipe(ends, 0);
+	fd = keep(dup(ends[0]));
+	prep_read(&iocbs[0], fd, &first, 1, 0);
+	for (i = 1; i < 4; i++)
+		prep_read(&iocbs[i], fd, &bytes[i], 1, i - 1);
+	thread = submit_and_block(&submitter, ctx, list, 3);
+	REQUIRE(dup2(file, fd) == fd);
+	list[1] = &iocbs[3];
+	iocbs[2].aio_offset = 3;
+	REQUIRE(write(ends[1], "x", 1) == 1);
+	thread_join(thread);
+	EXPECT_EQ(3, submitter.result);
+	stage_reap(ctx, 3, events);
+	EXPECT_EVENT(&events[0], &iocbs[0], 1);
+	EXPECT_EVENT(&events[1], &iocbs[3], 1);
+	EXPECT_EVENT(&events[2], &iocbs[2], 1);
+	EXPECT_EQ('x', first);
+	EXPECT_EQ(0, bytes[1]);
+	EXPECT_EQ('3', bytes[2]);
+	EXPECT_EQ('2', bytes[3]);
+}
+
+CASE(io_submit, blocks_and_fails_later,
+     "a descriptor closed meanwhile is EBADF to those that follow",
+     .clause = "io_submit.turn", .needs = "task_syscall")
+{
+	struct iocb iocbs[2], *list[] = { &iocbs[0], &iocbs[1] };
+	aio_handle ctx = new_context(2);
+	struct submitter submitter;
+	struct io_event event;
+	struct thread *thread;
+	char bytes[2];
+	int fd, ends[2];
+
+	open_pipe(ends, 0);
+	fd = dup(ends[0]);
+	REQUIRE(fd >= 0);
+	prep_read(&iocbs[0], fd, &bytes[0], 1, 0);
+	prep_read(&iocbs[1], fd, &bytes[1], 1, 0);
+	thread = submit_and_block(&submitter, ctx, list, 2);
+	close(fd);
+	REQUIRE(write(ends[1], "xy", 2) == 2);
+	thread_join(thread);
+	EXPECT_EQ(1, submitter.result);
+	ASSERT_EQ(1, ring_unread(ctx));
+	stage_reap(ctx, 1, &event);
+	EXPECT_EVENT(&event, &iocbs[0], 1);
+}
+
+/* What has been done is not kept back for the sake of a batch. */
+CASE(io_submit, blocks_no_wake_up,
+     "who waits for what came before the one that blocks is woken",
+     .clause = "io_submit.blocks", .needs = "task_syscall eventfd")
+{
+	aio_handle ctx = new_context(3);
+	struct iocb iocbs[3], *list[] = { &iocbs[0], &iocbs[1], &iocbs[2] };
+	int said = open_eventfd(0, EFD_NONBLOCK), ends[2];
+	struct submitter submitter;
+	struct io_event events[2];
+	struct waiter *waiter;
+	struct thread *thread;
+	char byte;
+
+	open_pipe(ends, 0);
+	prep_write(&iocbs[0], keep(open("/dev/null", O_WRONLY | O_CLOEXEC)),
+		   "x", 1, 0);
+	iocbs[1] = iocbs[0];
+	notify(&iocbs[1], said);
+	prep_read(&iocbs[2], ends[0], &byte, 1, 0);
+	waiter = waiter_run(ctx, 2, 2, events, NULL);
+	ASSERT_TRUE(waiter_asleep(waiter));
+	thread = submit_and_block(&submitter, ctx, list, 3);
+	EXPECT_EQ(2, waiter_result(waiter));
+	EXPECT_EVENT(&events[0], &iocbs[0], 1);
+	EXPECT_EVENT(&events[1], &iocbs[1], 1);
+	EXPECT_EQ(1, eventfd_take(said));
+	EXPECT_EQ(0, atomic_load(&submitter.over));
+	REQUIRE(write(ends[1], "x", 1) == 1);
+	thread_join(thread);
+	EXPECT_EQ(3, submitter.result);
+}
+
+/* Each has its own list of segments, however few. */
+CASE(io_submit, blocks_with_segments,
+     "a vectored read that blocks keeps its buffers beside another",
+     .clause = "io_submit.blocks.segments", .needs = "task_syscall")
+{
+	enum { SEGMENTS = 2 };
+	struct iovec mine[SEGMENTS], others[SEGMENTS];
+	char my_bytes[SEGMENTS] = { 0 }, other_bytes[SEGMENTS] = { 0 };
+	struct iocb iocb, other, *list[] = { &iocb };
+	aio_handle ctx = new_context(2);
+	struct submitter submitter;
+	struct io_event events[2];
+	struct thread *thread;
+	int ends[2], i;
+
+	for (i = 0; i < SEGMENTS; i++) {
+		mine[i] = (struct iovec){ &my_bytes[i], 1 };
+		others[i] = (struct iovec){ &other_bytes[i], 1 };
+	}
+	open_pipe(ends, 0);
+	prep_readv(&iocb, ends[0], mine, SEGMENTS, 0);
+	thread = submit_and_block(&submitter, ctx, list, 1);
+	prep_readv(&other, keep(open("/dev/zero", O_RDONLY | O_CLOEXEC)),
+		   others, SEGMENTS, 0);
+	EXPECT_EQ(1, submit_one(ctx, &other));
+	REQUIRE(write(ends[1], "xy", 2) == 2);
+	thread_join(thread);
+	EXPECT_EQ(1, submitter.result);
+	stage_reap(ctx, 2, events);
+	EXPECT_EVENT(&events[0], &other, SEGMENTS);
+	EXPECT_EVENT(&events[1], &iocb, SEGMENTS);
+	EXPECT_EQ('x', my_bytes[0]);
+	EXPECT_EQ('y', my_bytes[1]);
+	EXPECT_EQ(0, other_bytes[0]);
+	EXPECT_EQ(0, other_bytes[1]);
 }
 
 /* --- the event is there --- */

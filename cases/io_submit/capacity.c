@@ -433,6 +433,34 @@ CASE(io_submit, room_elsewhere, "what was reaped fits on another CPU too",
 	}
 }
 
+/* Its sleep is nobody else's business, whichever way events are taken. */
+CASE(io_submit, room_beside_waiter,
+     "as many fit again while a thread waits for more than there can be",
+     .clause = "io_submit.eagain.beside_waiter", .needs = "task_syscall",
+     .flavours = RAW)
+{
+	aio_handle ctx = new_context(64);
+	struct capacity capacity = capacity_of(ctx);
+	unsigned int nr = ring_of(ctx)->nr;
+	struct io_event *events = GUARDED_ARRAY(struct io_event, nr);
+	struct waiter *waiter = waiter_run(ctx, nr, nr, events, NULL);
+	struct iocb filler;
+	enum means means;
+
+	prep_write(&filler, open_null(), "x", 1, 0);
+	pin_to_cpu(0);
+	ASSERT_TRUE(waiter_asleep(waiter));
+	ASSERT_EQ(capacity.one_cpu, fill(ctx, &filler));
+	for (means = 0; means < MEANS; means++) {
+		ROUND("means %d", (int)means);
+		reap_by(means, ctx, capacity.batch + 1);
+		EXPECT_EQ(capacity.batch + 1, fill(ctx, &filler));
+	}
+	EXPECT_TRUE(!waiter_done(waiter));
+	end_context(ctx);
+	waiter_result(waiter);
+}
+
 /* What comes back to a CPU stays with it up to twice a batch, less one. */
 CASE(io_submit, room_shared,
      "what comes back to one CPU is there for the others, but for a batch",

@@ -139,6 +139,36 @@ CASE(io_submit, resfd_zero, "an eventfd at descriptor 0 is counted up",
 	REQUIRE(dup2(saved, 0) == 0);
 }
 
+/* A number is nothing to remember a file by. */
+CASE(io_submit, resfd_number_again,
+     "an aio_resfd that names something else by now is that",
+     .clause = "io_submit.resfd.number_again", .needs = "eventfd")
+{
+	int ready = open_eventfd(1, 0), first = open_eventfd(0, EFD_NONBLOCK);
+	int second = open_eventfd(0, EFD_NONBLOCK), number = dup(first);
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int ends[2];
+
+	open_pipe(ends, 0);
+	REQUIRE(number >= 0);
+	notify(prep_poll(iocb, ready, POLLIN), number);
+	EXPECT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, POLLIN);
+	EXPECT_EQ(1, eventfd_take(first));
+	REQUIRE(dup2(second, number) == number);
+	EXPECT_EQ(1, submit_one(ctx, iocb));
+	EXPECT_COMPLETES(ctx, iocb, POLLIN);
+	EXPECT_EQ(0, eventfd_take(first));
+	EXPECT_EQ(1, eventfd_take(second));
+	REQUIRE(dup2(ends[0], number) == number);
+	EXPECT_ERR(EINVAL, submit_one(ctx, iocb));
+	close(number);
+	EXPECT_ERR(EBADF, submit_one(ctx, iocb));
+	EXPECT_EQ(0, eventfd_take(first));
+	EXPECT_EQ(0, eventfd_take(second));
+}
+
 /* --- how much --- */
 
 CASE(io_submit, resfd_each_opcode,

@@ -329,6 +329,38 @@ CASE(ops, fsync_overtakes, "a sync that lasts holds up none of another file",
 	}
 }
 
+/* What was written after the first began must be synced by the second. */
+CASE(ops, fsync_each,
+     "a sync beside one of the same file that lasts is its own",
+     .clause = "ops.fsync.each", .needs = "held")
+{
+	aio_handle ctx = new_context(2);
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, 2);
+	struct held *held;
+	int fd, first, second;
+
+	held = held_open(&fd);
+	for (first = 0; first < SYNCS; first++) {
+		for (second = 0; second < SYNCS; second++) {
+			ROUND("%d, then %d", first, second);
+			hold(held, HOLD_SYNCS);
+			ASSERT_EQ(1, submit_one(ctx, syncs[first].prep(
+							     &iocbs[0], fd)));
+			held_wait(held, 1);
+			ASSERT_EQ(1, submit_one(ctx, syncs[second].prep(
+							     &iocbs[1], fd)));
+			EXPECT_EQ(0, ring_unread(ctx));
+			release_at(held, -1, 0);
+			/* the server is asked again */
+			held_wait(held, 1);
+			EXPECT_COMPLETES(ctx, &iocbs[0], 0);
+			EXPECT_EQ(second, held_last_sync(held).datasync);
+			release_all(held);
+			EXPECT_COMPLETES(ctx, &iocbs[1], 0);
+		}
+	}
+}
+
 CASE(ops, fsync_error, "the error of the sync is the event's",
      .clause = "ops.fsync.error", .needs = "held")
 {
