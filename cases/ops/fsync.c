@@ -423,6 +423,43 @@ CASE(ops, fsync_creds, "the sync is done with the submitter's credentials",
 	EXPECT_EQ(0, held_last_sync(held).gid);
 }
 
+struct syncer {
+	aio_handle ctx;
+	struct iocb *iocb;
+	unsigned int user;
+};
+
+/* setfsuid(2) is for the calling thread alone. */
+static void *sync_as(void *arg)
+{
+	struct syncer *syncer = arg;
+
+	setfsuid(syncer->user);
+	return (void *)submit_one(syncer->ctx, syncer->iocb);
+}
+
+CASE(ops, fsync_creds_of_thread, "those of the thread that submits it",
+     .clause = "ops.fsync.creds", .needs = "held root")
+{
+	enum { USER = 12345, OTHER = 23456 };
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct syncer syncer = { new_context(1), iocb, USER };
+	struct held *held;
+	int fd;
+
+	held = held_open(&fd);
+	prep_fsync(iocb, fd);
+	ASSERT_EQ(1, (long)thread_join(thread_run(sync_as, &syncer)));
+	EXPECT_COMPLETES(syncer.ctx, iocb, 0);
+	EXPECT_EQ(USER, held_last_sync(held).uid);
+	/* with the first thread's, who made the context, different again */
+	setfsuid(OTHER);
+	ASSERT_EQ(1, (long)thread_join(thread_run(sync_as, &syncer)));
+	EXPECT_COMPLETES(syncer.ctx, iocb, 0);
+	EXPECT_EQ(USER, held_last_sync(held).uid);
+	setfsuid(0);
+}
+
 CASE(ops, fsync_creds_of_then, "and not with those that it has by then",
      .clause = "ops.fsync.creds", .needs = "held root")
 {

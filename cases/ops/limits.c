@@ -447,6 +447,10 @@ CASE(ops, freeze_after_writes,
 			prep_read(iocb, direct, buf, LEN, i * LEN);
 			ASSERT_EQ(1, submit_one(ctx, iocb));
 			EXPECT_COMPLETES(ctx, iocb, LEN);
+			/* of nothing: one that begins nothing ends nothing */
+			prep_write(iocb, fd, buf, 0, i * LEN);
+			ASSERT_EQ(1, submit_one(ctx, iocb));
+			EXPECT_COMPLETES(ctx, iocb, 0);
 			/* refused before it is begun */
 			prep_write(iocb, fd, buf, LEN, -LEN);
 			EXPECT_ERR(EINVAL, submit_one(ctx, iocb));
@@ -593,6 +597,32 @@ CASE(ops, freeze_lets_read, "reads of a frozen file system do not wait",
 	prep_read(iocb, fd, buf, LEN, 0);
 	EXPECT_EQ(1, submit_one(ctx, iocb));
 	EXPECT_COMPLETED(ctx, iocb, LEN);
+	REQUIRE(!ioctl(root, FITHAW, 0));
+}
+
+CASE(ops, freeze_lets_sync, "nor do FSYNC and FDSYNC: all is on the disk",
+     .clause = "ops.fsync.frozen", .needs = "mkfs_ext4")
+{
+	const char *dir = own_filesystem("ext4");
+	int root = keep(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int fd, data;
+
+	at_death(thaw, root);
+	fd = keep(
+		open(file_in(dir, "file"), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+	REQUIRE(write(fd, filled_buffer(LEN), LEN) == LEN);
+	REQUIRE(!ioctl(root, FIFREEZE, 0));
+	for (data = 0; data < 2; data++) {
+		ROUND("%s", data ? "FDSYNC" : "FSYNC");
+		if (data)
+			prep_fdsync(iocb, fd);
+		else
+			prep_fsync(iocb, fd);
+		EXPECT_EQ(1, submit_one(ctx, iocb));
+		EXPECT_COMPLETES(ctx, iocb, 0);
+	}
 	REQUIRE(!ioctl(root, FITHAW, 0));
 }
 

@@ -156,6 +156,29 @@ CASE(ring, mprotect_none,
 	EXPECT_OK(aio->destroy(ctx));
 }
 
+/*
+ * Each page becomes a mapping of its own before it is touched: what the program
+ * finds there must be what the kernel has there.
+ */
+CASE(ring, mprotect_each_page, "a ring cut into pages shows each in its place",
+     .clause = "ring.mprotect.split")
+{
+	enum { MANY = 500 };
+	aio_handle ctx = new_context(MANY);
+	size_t size = size_of_ring(ctx), at;
+
+	for (at = PAGE_SIZE; at < size; at += 2 * PAGE_SIZE)
+		read_only((char *)ctx + at, PAGE_SIZE);
+	stage_complete(ctx, MANY, 0);
+	EXPECT_EQ(MANY, ring_unread(ctx));
+	EXPECT_NUMBERED((const struct io_event *)ring_of(ctx)->events, MANY, 0);
+	for (at = PAGE_SIZE; at < size; at += 2 * PAGE_SIZE)
+		read_write((char *)ctx + at, PAGE_SIZE);
+	EXPECT_OK(aio->destroy(ctx));
+	EXPECT_TRUE(!is_mapped((void *)ctx));
+	EXPECT_TRUE(!is_mapped((char *)ctx + size - PAGE_SIZE));
+}
+
 CASE(ring, mprotect_read_only, "a ring that the program can only read works",
      .clause = "ring.mprotect.read_only")
 {
