@@ -478,6 +478,33 @@ CASE(io_destroy, exit_polls,
 	}
 }
 
+/* The heir is a grandchild: it outlives the one that it has the ring of. */
+CASE(io_destroy, exit_ring_sigbus,
+     "a child's copy of the ring is empty when the parent is gone",
+     .clause = "io_destroy.fork.sigbus_exit", .flavours = NATIVE)
+{
+	aio_handle ctx;
+	unsigned int way;
+	pid_t pid;
+	int status;
+
+	REQUIRE(!prctl(PR_SET_CHILD_SUBREAPER, 1));
+	for (way = 0; way < WAYS; way++) {
+		ROUND("way %u", way);
+		pid = child_fork();
+		if (!pid) {
+			ctx = new_context(EVENTS);
+			if (!fork())
+				WAIT_FOR(ring_of(ctx)->magic != AIO_RING_MAGIC);
+			leave_by(ways[way]);
+		}
+		child_wait(pid);
+		/* the heir is this process's child now */
+		REQUIRE(wait(&status) > 0);
+		EXPECT_EQ(SIGBUS, died_of(status));
+	}
+}
+
 /* Of three contexts, each pattern of live and destroyed ones. */
 static void leave_holes(unsigned int kept, int fd)
 {

@@ -394,3 +394,28 @@ CASE(ring, hostile_wake,
 	EXPECT_EQ(4, waiter_result(waiter));
 	EXPECT_NUMBERED(events, 4, 0);
 }
+
+/* A program may let head run on: who waits takes it modulo nr, as who reads. */
+CASE(ring, hostile_wake_beyond,
+     "an event wakes a thread that waits for it, however often head went round",
+     .clause = "ring.hostile.wake", .flavours = RAW | LIBAIO | PGETEVENTS,
+     .needs = "task_syscall")
+{
+	static const unsigned int times[] = { 1, 2, 3, 1000 };
+	aio_handle ctx = new_context(EVENTS);
+	volatile struct aio_ring *ring = ring_of(ctx);
+	struct waiter *waiter;
+	struct io_event event;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		ROUND("%u times round", times[i]);
+		waiter = waiter_run(ctx, 1, 1, &event, NULL);
+		ASSERT_TRUE(waiter_asleep(waiter));
+		ring->head += times[i] * ring->nr;
+		stage_complete(ctx, 1, i);
+		EXPECT_EQ(1, waiter_result(waiter));
+		EXPECT_NUMBERED(&event, 1, i);
+		EXPECT_EQ(i + 1, ring->head);
+	}
+}
