@@ -23,6 +23,7 @@
 		  */
 #define TABLE 4	 /* contexts in the first table of a process */
 #define TIMES 64 /* that each failure is repeated, to see what it leaves */
+#define FEW   3	 /* that succeed, of those */
 
 /* --- io_setup --- */
 
@@ -170,30 +171,60 @@ CASE(fault, kernel_setup_pages,
 static int nth;
 static const char *point;
 static long (*failing)(void);
-static bool spared, survived;
+static bool spared;
 static bool once_survived; /* … a failure, there is nothing to repeat */
-
-/* Whether the nth allocation is one that there is, shows on the way. */
-static void fail_times(unsigned int times)
-{
-	while (times-- && !spared && !(survived && once_survived)) {
-		fault_once(point, nth);
-		survived = !failing();
-		spared = !fault_off_if(point);
-	}
-}
 
 /*
  * The next context shall need a larger table, as long as calls fail: one that
  * succeeded has made the table four times as large.
  */
-static void fill_table(void)
+static void fill_table(unsigned int places)
 {
-	static unsigned int places = TABLE;
-
 	while (ring_of(new_context(1))->id + 1 < places)
 		;
-	places *= TABLE;
+}
+
+/*
+ * Whether the nth allocation is one that there is, shows on the way. Now and
+ * then it is another one that can fail, for per-CPU memory has run out.
+ */
+static void fail_in_turn(unsigned int times)
+{
+	unsigned int lives = once_survived ? FEW : times;
+	unsigned int places = TABLE;
+	long result;
+
+	if (once_survived)
+		fill_table(places);
+	while (times-- && !spared && lives) {
+		fault_once(point, nth);
+		result = failing();
+		spared = !fault_off_if(point);
+		if (!result && --lives && once_survived && !spared)
+			fill_table(places *= TABLE);
+	}
+}
+
+static unsigned int turns;
+
+static void fail_in_child(struct swept *swept)
+{
+	fail_in_turn(turns);
+	swept->error = spared;
+}
+
+/* In a child, whose table is its own, and small. */
+static void fail_times(unsigned int times)
+{
+	struct swept swept = { 0 };
+
+	if (!once_survived) {
+		fail_in_turn(times);
+		return;
+	}
+	turns = times;
+	swept_in_child(&swept, fail_in_child);
+	spared = swept.error;
 }
 
 static void expect_no_leaks(const char *at, long (*call)(void))
@@ -203,10 +234,7 @@ static void expect_no_leaks(const char *at, long (*call)(void))
 	spared = false;
 	for (nth = 1; !spared; nth++) {
 		ROUND("allocation %d", nth);
-		survived = false;
 		EXPECT_NO_LEAK(fail_times, TIMES);
-		if (survived && once_survived)
-			fill_table();
 	}
 	ROUNDS_END();
 }
@@ -227,8 +255,11 @@ CASE(fault, kernel_setup_leaks,
      .needs = "fail_nth slab_counts", .serial = true, .flavours = RAW,
      .time_limit = 200)
 {
+	/* the children's are not this process's */
+	fault_once(SETUP, 1);
+	EXPECT_ERR(ENOMEM, setup_and_end());
+	EXPECT_TRUE(fault_off_if(SETUP));
 	once_survived = true;
-	fill_table();
 	expect_no_leaks(SETUP, setup_and_end);
 }
 
