@@ -27,9 +27,10 @@
 static const char *const caches[] = {
 	"kioctx",      "aio_kiocb",   "aio_inode_cache", "inode_cache",
 	"filp",	       "cred",	      "cred_jar",	 "eventfd_ctx",
-	"kmalloc-16",  "kmalloc-32",  "kmalloc-64",	 "kmalloc-96",
-	"kmalloc-128", "kmalloc-192", "kmalloc-256",	 "kmalloc-512",
-	"kmalloc-1k",  "kmalloc-2k",  "kmalloc-4k",	 "kmalloc-8k",
+	"mm_struct",   "kmalloc-16",  "kmalloc-32",	 "kmalloc-64",
+	"kmalloc-96",  "kmalloc-128", "kmalloc-192",	 "kmalloc-256",
+	"kmalloc-512", "kmalloc-1k",  "kmalloc-2k",	 "kmalloc-4k",
+	"kmalloc-8k",
 };
 #define CACHES	    (sizeof(caches) / sizeof(caches[0]))
 #define UNACCOUNTED CACHES	 /* pages that nobody says he has */

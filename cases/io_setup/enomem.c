@@ -62,6 +62,19 @@ CASE(io_setup, file_size_unlimited, "a limit on file sizes is none on rings",
 	EXPECT_EQ(0, signals_seen(SIGXFSZ));
 }
 
+/* The ring's file has no descriptor. */
+CASE(io_setup, descriptors_unlimited,
+     "a process that may open no file more can make a context",
+     .clause = "io_setup.enomem.no_file_limit")
+{
+	struct rlimit old = limit_set(RLIMIT_NOFILE, 0);
+	aio_handle ctx = 0;
+
+	EXPECT_OK(aio->setup(1, &ctx));
+	limit_back(RLIMIT_NOFILE, &old);
+	EXPECT_WORKS(ctx, 1);
+}
+
 CASE(io_setup, eagain_before_enomem,
      "a count over the quota is EAGAIN where no ring could be mapped either",
      .clause = "io_setup.eagain.max_nr", .needs = "root aio_sysctls",

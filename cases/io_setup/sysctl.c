@@ -29,6 +29,14 @@ CASE(io_setup, nr_there, "where there is AIO there are fs.aio-nr and its limit",
 	EXPECT_EQ(S_IFREG | 0644, about.st_mode);
 }
 
+/* Elsewhere an administrator may have set another. */
+CASE(io_setup, max_nr_default, "as a kernel boots, the limit is 65536",
+     .clause = "io_setup.max_nr.default", .needs = "guest aio_sysctls",
+     .serial = SERIAL_BODY)
+{
+	EXPECT_EQ(0x10000, file_number(max_nr_path));
+}
+
 CASE(io_setup, max_nr_lowered,
      "a limit lowered below what is in use breaks no live context",
      .clause = "io_setup.max_nr.lowered", .needs = "root aio_sysctls",

@@ -5,6 +5,8 @@
  * or when it is refused: a reference too many keeps a lock, a mount or the
  * other end of a pipe for good; one too few frees a file that is in use.
  */
+#include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -154,6 +156,53 @@ CASE(io_submit, descriptor_gone_device,
 }
 
 /* --- the number given to another file --- */
+
+struct stranger {
+	aio_handle ctx;
+	int file, counter; /* numbers of descriptors */
+};
+
+/* A thread with descriptors of its own, under numbers that others use, too. */
+static void *submit_own(void *arg)
+{
+	struct stranger *stranger = arg;
+	struct iocb *iocb = GUARDED(struct iocb);
+	int file, counter;
+	struct io_event event;
+	char byte = 0;
+
+	REQUIRE(!unshare(CLONE_FILES));
+	/* all go with the thread */
+	file = dup2(open("/dev/zero", O_RDONLY), stranger->file);
+	counter = dup2(eventfd(0, EFD_NONBLOCK), stranger->counter);
+	REQUIRE(file == stranger->file && counter == stranger->counter);
+	prep_read(iocb, file, &byte, 1, 0);
+	EXPECT_EQ(1, submit_one(stranger->ctx, notify(iocb, counter)));
+	stage_reap(stranger->ctx, 1, &event);
+	EXPECT_EVENT(&event, iocb, 1);
+	EXPECT_EQ(1, eventfd_take(counter));
+	close(file);
+	EXPECT_ERR(EBADF, submit_one(stranger->ctx, iocb));
+	return NULL;
+}
+
+CASE(io_submit, descriptor_of_thread,
+     "descriptors are those of the thread that submits",
+     .clause = "io_submit.descriptor.thread", .needs = "eventfd")
+{
+	struct stranger stranger = { .ctx = new_context(1) };
+	struct iocb iocb;
+	uint64_t count;
+
+	/* here they name something that has nothing to read */
+	stranger.file = open_eventfd(0, EFD_NONBLOCK);
+	stranger.counter = open_eventfd(0, EFD_NONBLOCK);
+	thread_join(thread_run(submit_own, &stranger));
+	EXPECT_EQ(0, eventfd_take(stranger.counter));
+	prep_read(&iocb, stranger.file, &count, sizeof(count), 0);
+	EXPECT_EQ(1, submit_one(stranger.ctx, &iocb));
+	EXPECT_COMPLETES(stranger.ctx, &iocb, -EAGAIN);
+}
 
 CASE(io_submit, descriptor_reused,
      "a number given to another file does not redirect what is in flight",

@@ -12,6 +12,7 @@
 
 #define REQUESTS 20000
 #define VECTORS	 2000
+#define SOME	 400  /* where each takes its time */
 #define SEGMENTS 1024 /* 16 bytes each, or 8 */
 
 /* The caches of requests may be shared with others: only a slope tells. */
@@ -106,27 +107,34 @@ CASE(io_submit, full_memory_back, "a request that found no slot keeps none",
 }
 
 /* Arrays of segments over a few are copied into memory of their own. */
-static void expect_vectors_back(int fd, int opcode, int64_t offset, long wanted)
+static void expect_vectors_of(int fd, int opcode, int64_t offset,
+			      struct iovec first, long wanted, long times)
 {
 	struct iovec *iov = GUARDED_ARRAY(struct iovec, SEGMENTS);
-	long kib = VECTORS * (long)(SEGMENTS * sizeof(*iov)) / 1024;
+	long kib = times * (long)(SEGMENTS * sizeof(*iov)) / 1024;
 	aio_handle ctx = new_context(1);
 	struct io_event event;
 	struct iocb iocb;
 	long before, i;
-	char byte = 0;
 
-	iov[0].iov_base = &byte;
-	iov[0].iov_len = 1;
+	iov[0] = first;
 	prep_readv(&iocb, fd, iov, SEGMENTS, offset);
 	iocb.aio_lio_opcode = (uint16_t)opcode;
 	before = slab_kib();
-	for (i = 0; i < VECTORS; i++) {
+	for (i = 0; i < times; i++) {
 		EXPECT_EQ(wanted, submit_one(ctx, &iocb));
 		if (wanted > 0)
 			stage_reap(ctx, 1, &event);
 	}
 	EXPECT_LT(before + kib / 2, slab_kib());
+}
+
+static void expect_vectors_back(int fd, int opcode, int64_t offset, long wanted)
+{
+	char byte = 0;
+
+	expect_vectors_of(fd, opcode, offset, (struct iovec){ &byte, 1 },
+			  wanted, VECTORS);
 }
 
 CASE(io_submit, segments_memory_back,
@@ -139,6 +147,20 @@ CASE(io_submit, segments_memory_back,
 
 	expect_vectors_back(in, IOCB_CMD_PREADV, 0, 1);
 	expect_vectors_back(out, IOCB_CMD_PWRITEV, 0, 1);
+}
+
+CASE(io_submit, segments_memory_back_direct,
+     "so it is of a request that was in flight when the call returned",
+     .clause = "io_submit.vector_free", .needs = "slab_counts", .serial = true,
+     .on = ON_ANY, .flavours = RAW)
+{
+	struct storage storage = open_storage(O_RDWR | O_DIRECT);
+	struct iovec block = { io_buffer(storage.block), storage.block };
+
+	expect_vectors_of(storage.fd, IOCB_CMD_PREADV, storage.base, block, 1,
+			  SOME);
+	expect_vectors_of(storage.fd, IOCB_CMD_PWRITEV, storage.base, block, 1,
+			  SOME);
 }
 
 CASE(io_submit, segments_memory_back_refused,

@@ -72,6 +72,36 @@ CASE(leak, table, "tables that have grown leave nothing behind",
 	EXPECT_NO_LEAK(tables_of_exit, 240);
 }
 
+/* Refused before and after the request has its files, and one that is not. */
+static void submit_bad(unsigned int n)
+{
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int ends[2];
+
+	(void)n;
+	open_pipe(ends, 0);
+	STAGE_EQ(-EBADF, submit_one(ctx, prep_poll(iocb, -1, POLLIN)));
+	prep_poll(iocb, ends[0], POLLIN);
+	STAGE_EQ(-EINVAL, submit_one(ctx, notify(iocb, ends[0])));
+	prep_write(iocb, ends[1], "x", 1, -1);
+	STAGE_EQ(-EINVAL, submit_one(ctx, iocb));
+	prep_poll(iocb, ends[1], POLLOUT);
+	STAGE_EQ(1, submit_one(ctx, iocb));
+}
+
+static void refusals_of_exit(unsigned int times)
+{
+	in_children(submit_bad, times, 1);
+}
+
+CASE(leak, exit_refused, "nor do refused requests hold a process's memory",
+     .clause = "leak.exit", .needs = "slab_counts", .serial = true,
+     .flavours = NATIVE, .time_limit = 60)
+{
+	EXPECT_NO_LEAK(refusals_of_exit, 120);
+}
+
 /* In turns: unreaped events; a pending POLL; no ring; an exec. */
 static void leave_busy(unsigned int n)
 {

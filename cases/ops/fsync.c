@@ -449,7 +449,12 @@ CASE(ops, fsync_creds_of_thread, "those of the thread that submits it",
 
 	held = held_open(&fd);
 	prep_fsync(iocb, fd);
+	hold(held, HOLD_SYNCS);
 	ASSERT_EQ(1, (long)thread_join(thread_run(sync_as, &syncer)));
+	held_wait(held, 1);
+	/* nothing is left of the thread when its sync ends */
+	end_context(new_context(1));
+	release_all(held);
 	EXPECT_COMPLETES(syncer.ctx, iocb, 0);
 	EXPECT_EQ(USER, held_last_sync(held).uid);
 	/* with the first thread's, who made the context, different again */

@@ -6,6 +6,7 @@
  * When what it signals then leads back to that queue, it has to leave the
  * completion to a worker, or it waits for itself with interrupts off.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -150,6 +151,25 @@ CASE(ops, poll_resfd_same_later,
 	EXPECT_COMPLETES(ctx, iocb, POLLIN);
 	let_worker_look();
 	EXPECT_EQ(2, eventfd_take(fd));
+}
+
+/* A count by a completion is to a POLL what a write(2) is. */
+CASE(ops, poll_resfd_of_other,
+     "a POLL of an eventfd that another context counts on says POLLIN, no more",
+     .clause = "ops.poll.resfd_same", .needs = "eventfd memfd")
+{
+	aio_handle polls = new_context(1), counts = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int counter = open_eventfd(0, EFD_NONBLOCK);
+	struct iocb other;
+
+	ASSERT_EQ(1, submit_one(polls, prep_poll(iocb, counter, POLLIN)));
+	prep_write(&other, keep(open("/dev/null", O_WRONLY | O_CLOEXEC)), "x",
+		   1, 0);
+	ASSERT_EQ(1, submit_one(counts, notify(&other, counter)));
+	EXPECT_COMPLETES(counts, &other, 1);
+	EXPECT_COMPLETES(polls, iocb, POLLIN);
+	EXPECT_EQ(1, eventfd_take(counter));
 }
 
 CASE(ops, poll_resfd_same_many, "so for many requests at once",

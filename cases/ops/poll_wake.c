@@ -193,6 +193,30 @@ CASE(ops, poll_plain_wake_then_data,
 	EXPECT_COMPLETED(ctx, iocb, PIPE_READABLE);
 }
 
+/* The request alone has the file, and lets it go at its end, not before. */
+CASE(ops, poll_plain_wake_closed,
+     "with the descriptor closed the same happens, and the file is closed then",
+     .clause = "ops.poll.plain_wake")
+{
+	const char *path = scratch_path("fifo");
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	int reader, writer;
+
+	signal(SIGPIPE, SIG_IGN);
+	REQUIRE(!mkfifo(path, 0600));
+	reader = keep(open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+	prep_poll(iocb, reader, POLLIN);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	drop(reader);
+	writer = keep(open(path, O_WRONLY | O_CLOEXEC));
+	let_worker_look();
+	EXPECT_EQ(0, ring_unread(ctx));
+	put_byte(writer);
+	EXPECT_COMPLETES(ctx, iocb, PIPE_READABLE);
+	WAIT_FOR(write(writer, "x", 1) < 0 && errno == EPIPE);
+}
+
 CASE(ops, poll_plain_wake_cancel,
      "a request that a plain wake-up left pending can be cancelled",
      .clause = "ops.poll.plain_wake", .needs = "unix_sockets memfd")

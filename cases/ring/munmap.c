@@ -172,11 +172,9 @@ CASE(ring, mprotect_each_page, "a ring cut into pages shows each in its place",
 	stage_complete(ctx, MANY, 0);
 	EXPECT_EQ(MANY, ring_unread(ctx));
 	EXPECT_NUMBERED((const struct io_event *)ring_of(ctx)->events, MANY, 0);
-	for (at = PAGE_SIZE; at < size; at += 2 * PAGE_SIZE)
-		read_write((char *)ctx + at, PAGE_SIZE);
 	EXPECT_OK(aio->destroy(ctx));
-	EXPECT_TRUE(!is_mapped((void *)ctx));
-	EXPECT_TRUE(!is_mapped((char *)ctx + size - PAGE_SIZE));
+	for (at = 0; at < size; at += PAGE_SIZE)
+		EXPECT_TRUE(!is_mapped((char *)ctx + at));
 }
 
 CASE(ring, mprotect_read_only, "a ring that the program can only read works",
