@@ -414,13 +414,24 @@ static void thaw(int dir)
 	ioctl(dir, FITHAW, 0);
 }
 
+/* An ext4 of the case's own, in dir; gives its root, thawed in any event. */
+static int open_freezable(const char **dir)
+{
+	int root;
+
+	*dir = own_filesystem("ext4");
+	root = keep(open(*dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	at_death(thaw, root);
+	return root;
+}
+
 CASE(ops, freeze_after_writes,
      "a file system freezes after any number of writes, however they ended",
      .clause = "ops.pwrite.freeze", .needs = "mkfs_ext4")
 {
 	enum { WRITES = 20 };
-	const char *dir = own_filesystem("ext4");
-	int root = keep(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	const char *dir;
+	int root = open_freezable(&dir);
 	const char *path = file_in(dir, "file");
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
@@ -429,7 +440,6 @@ CASE(ops, freeze_after_writes,
 	unsigned char *buf = filled_buffer(LEN);
 	int round, i;
 
-	at_death(thaw, root);
 	for (round = 0; round < 2; round++) {
 		for (i = 0; i < WRITES; i++) {
 			prep_write(iocb, fd, buf, LEN, i * LEN);
@@ -476,15 +486,14 @@ CASE(ops, freeze_blocks_writes,
      "a write to a frozen file system waits in the call until it is thawed",
      .clause = "ops.pwrite.frozen", .needs = "mkfs_ext4 task_syscall")
 {
-	const char *dir = own_filesystem("ext4");
-	int root = keep(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	const char *dir;
+	int root = open_freezable(&dir);
 	struct frozen_write frozen = { .ctx = new_context(1) };
 	unsigned char *buf = filled_buffer(LEN);
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct thread *thread;
 	int fd;
 
-	at_death(thaw, root);
 	fd = keep(
 		open(file_in(dir, "file"), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
 	frozen.iocb = prep_write(iocb, fd, buf, LEN, 0);
@@ -582,14 +591,13 @@ CASE(ops, freeze_waits_for_write,
 CASE(ops, freeze_lets_read, "reads of a frozen file system do not wait",
      .clause = "ops.pwrite.frozen", .needs = "mkfs_ext4")
 {
-	const char *dir = own_filesystem("ext4");
-	int root = keep(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	const char *dir;
+	int root = open_freezable(&dir);
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
 	unsigned char *buf = filled_buffer(LEN);
 	int fd;
 
-	at_death(thaw, root);
 	fd = keep(open(file_in(dir, "file"),
 		       O_CREAT | O_RDWR | O_NOATIME | O_CLOEXEC, 0600));
 	REQUIRE(write(fd, buf, LEN) == LEN);
@@ -603,13 +611,12 @@ CASE(ops, freeze_lets_read, "reads of a frozen file system do not wait",
 CASE(ops, freeze_lets_sync, "nor do FSYNC and FDSYNC: all is on the disk",
      .clause = "ops.fsync.frozen", .needs = "mkfs_ext4")
 {
-	const char *dir = own_filesystem("ext4");
-	int root = keep(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	const char *dir;
+	int root = open_freezable(&dir);
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
 	int fd, data;
 
-	at_death(thaw, root);
 	fd = keep(
 		open(file_in(dir, "file"), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
 	REQUIRE(write(fd, filled_buffer(LEN), LEN) == LEN);
@@ -630,14 +637,13 @@ CASE(ops, freeze_lets_special,
      "nor do writes to a FIFO or a device of which it has only the name",
      .clause = "ops.pwrite.frozen", .needs = "mkfs_ext4")
 {
-	const char *dir = own_filesystem("ext4");
-	int root = keep(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	const char *dir;
+	int root = open_freezable(&dir);
 	const char *fifo = file_in(dir, "fifo"), *null = file_in(dir, "null");
 	struct iocb *iocb = GUARDED(struct iocb);
 	aio_handle ctx = new_context(1);
 	int fds[2], i;
 
-	at_death(thaw, root);
 	REQUIRE(!mkfifo(fifo, 0600));
 	REQUIRE(!mknod(null, S_IFCHR | 0600, makedev(1, 3)));
 	fds[0] = keep(open(fifo, O_RDWR | O_CLOEXEC));

@@ -153,6 +153,18 @@ CASE(ops, poll_plain_wake_many,
 	EXPECT_EQ(0, ring_unread(ctx));
 }
 
+/* A POLL of a FIFO at path that nobody writes to yet; gives the reading end. */
+static int poll_fifo(aio_handle ctx, struct iocb *iocb, const char *path)
+{
+	int reader;
+
+	REQUIRE(!mkfifo(path, 0600));
+	reader = keep(open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+	prep_poll(iocb, reader, POLLIN);
+	ASSERT_EQ(1, submit_one(ctx, iocb));
+	return reader;
+}
+
 CASE(ops, poll_plain_wake_ready,
      "a plain wake-up of a file that is ready completes the request",
      .clause = "ops.poll.plain_wake")
@@ -160,12 +172,8 @@ CASE(ops, poll_plain_wake_ready,
 	const char *path = scratch_path("fifo");
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
-	int reader;
 
-	REQUIRE(!mkfifo(path, 0600));
-	reader = keep(open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-	prep_poll(iocb, reader, POLLIN);
-	ASSERT_EQ(1, submit_one(ctx, iocb));
+	poll_fifo(ctx, iocb, path);
 	/* the first writer's coming is a plain wake-up, and so is its going */
 	drop(keep(open(path, O_WRONLY | O_CLOEXEC)));
 	EXPECT_COMPLETES(ctx, iocb, POLLHUP);
@@ -179,13 +187,10 @@ CASE(ops, poll_plain_wake_then_data,
 	const char *path = scratch_path("fifo");
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
-	int reader, writer;
+	int writer;
 
 	pin_to_cpu(0);
-	REQUIRE(!mkfifo(path, 0600));
-	reader = keep(open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-	prep_poll(iocb, reader, POLLIN);
-	ASSERT_EQ(1, submit_one(ctx, iocb));
+	poll_fifo(ctx, iocb, path);
 	writer = keep(open(path, O_WRONLY | O_CLOEXEC));
 	let_worker_look();
 	EXPECT_EQ(0, ring_unread(ctx));
@@ -201,14 +206,10 @@ CASE(ops, poll_plain_wake_closed,
 	const char *path = scratch_path("fifo");
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
-	int reader, writer;
+	int writer;
 
 	signal(SIGPIPE, SIG_IGN);
-	REQUIRE(!mkfifo(path, 0600));
-	reader = keep(open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-	prep_poll(iocb, reader, POLLIN);
-	ASSERT_EQ(1, submit_one(ctx, iocb));
-	drop(reader);
+	drop(poll_fifo(ctx, iocb, path));
 	writer = keep(open(path, O_WRONLY | O_CLOEXEC));
 	let_worker_look();
 	EXPECT_EQ(0, ring_unread(ctx));
