@@ -22,13 +22,13 @@ struct capacity {
 
 static struct capacity capacity_of(aio_handle ctx)
 {
-	struct capacity capacity = { .slots = ring_of(ctx)->nr - 1 };
+	unsigned int nr = ring_of(ctx)->nr;
 
-	capacity.batch = capacity.slots / (4 * possible_cpus());
-	if (!capacity.batch)
-		capacity.batch = 1;
-	capacity.one_cpu = capacity.slots / capacity.batch * capacity.batch;
-	return capacity;
+	return (struct capacity){
+		.slots = nr - 1,
+		.batch = ring_batch(nr),
+		.one_cpu = ring_capacity(nr),
+	};
 }
 
 static int open_null(void)

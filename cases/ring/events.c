@@ -96,17 +96,13 @@ CASE(ring, events_wide,
      .clause = "ring.events.wrap", .quota = WIDE_EVENTS, .time_limit = 60)
 {
 	aio_handle ctx = new_context(WIDE_EVENTS);
-	unsigned int nr = ring_of(ctx)->nr, round, first = 0, fit;
+	unsigned int nr = ring_of(ctx)->nr, round, first = 0;
+	const unsigned int fit = ring_capacity(nr);
 	struct io_event *events = GUARDED_ARRAY(struct io_event, nr);
-	/* a CPU takes its share by batches: ioctx_alloc() */
-	unsigned int batch = (nr - 1) / (4 * possible_cpus());
 	enum { TRIAL = 1000 };
 	int64_t began;
 	long n;
 
-	if (!batch)
-		batch = 1;
-	fit = (nr - 1) / batch * batch;
 	EXPECT_GE(65537, nr);
 	pin_to_cpu(0);
 	/* with KASAN all of them would take minutes */
