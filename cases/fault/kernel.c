@@ -190,8 +190,7 @@ static void fill_table(unsigned int places)
  */
 static void fail_in_turn(unsigned int times)
 {
-	unsigned int lives = once_survived ? FEW : times;
-	unsigned int places = TABLE;
+	unsigned int lives = FEW, places = TABLE;
 	long result;
 
 	if (once_survived)
@@ -200,7 +199,7 @@ static void fail_in_turn(unsigned int times)
 		fault_once(point, nth);
 		result = failing();
 		spared = !fault_off_if(point);
-		if (!result && --lives && once_survived && !spared)
+		if (once_survived && !result && !spared && --lives)
 			fill_table(places *= TABLE);
 	}
 }
