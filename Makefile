@@ -11,11 +11,13 @@ PROGRAM	 := $(BUILD)/aioabi-cases
 
 comma	 := ,
 # Debian packages, by what they are for
-DEPS_BUILD := gcc make libc6-dev libaio-dev libblkid-dev libfiu-dev
-DEPS_RUN   := python3 python3-pytest python3-click python3-rich python3-jinja2
-# QEMU, and what makes the file systems and orders the modules of its guests
-DEPS_VM    := qemu-system-x86 kmod zstd e2fsprogs xfsprogs btrfs-progs \
-	      f2fs-tools debian-archive-keyring
+DEPS_BUILD  = gcc make libc6-dev libaio-dev libblkid-dev libfiu-dev \
+	      $(if $(PROGRAM32),gcc-i686-linux-gnu libc6-dev-i386-cross)
+# with what makes the file systems that cases mount
+DEPS_RUN   := python3 python3-pytest python3-click python3-rich python3-jinja2 \
+	      e2fsprogs xfsprogs btrfs-progs
+# QEMU, and what makes file systems and orders the modules for its guests
+DEPS_VM    := qemu-system-x86 kmod zstd f2fs-tools debian-archive-keyring
 # what a kernel is built with, and what shows how much of it ran
 DEPS_LAB   := bc bison flex libelf-dev libssl-dev ccache patch lcov xz-utils
 DEPS_CHECK := clang clang-format clang-tidy cppcheck flake8 mypy black \
@@ -43,11 +45,10 @@ CASE_SOURCES := $(wildcard cases/*/*.c)
 SOURCES	     := $(LIB_SOURCES) $(CASE_SOURCES)
 LIB_OBJECTS  := $(LIB_SOURCES:%.c=$(OBJ)/%.o) $(OBJ)/contract_table.o
 OBJECTS	     := $(CASE_SOURCES:%.c=$(OBJ)/%.o) $(LIB_OBJECTS)
-# the cases as a 32-bit program, where there is a compiler for one: without the
-# executor, and without libraries, which Debian has for i386 only
+# the cases as a 32-bit program, unless CC32 is nothing: without the executor,
+# and without libraries, which Debian has for i386 only
 CC32	     := i686-linux-gnu-gcc
-PROGRAM32    := $(if $(filter x86_64,$(ARCH)),$(if $(shell command -v $(CC32)),\
-		$(BUILD)/aioabi-cases32))
+PROGRAM32    := $(if $(filter x86_64,$(ARCH)),$(if $(CC32),$(BUILD)/aioabi-cases32))
 OBJ32	     := $(BUILD)/obj/32
 # the executor and who needs libraries; of the rest of lib/ is linked what is used
 NOT32	     := lib/device.c lib/executor.c lib/flavour_libaio.c lib/main.c \
@@ -126,16 +127,20 @@ $(OBJ)/preload/lib/flavour_raw.o: CFLAGS += -Dsyscall=fault_syscall
 
 $(PROGRAM32): $(OBJECTS32) $(ARCHIVE32)
 	@mkdir -p $(@D)
-	$(CC32) $(CFLAGS32) -static -o $@ $(OBJECTS32) $(ARCHIVE32)
+	$(call say,LINK,$@)
+	$(Q)$(CC32) $(CFLAGS32) -static -o $@ $(OBJECTS32) $(ARCHIVE32)
 $(ARCHIVE32): $(LIB_OBJECTS32)
-	rm -f $@
-	ar rcs $@ $^
-$(OBJ32)/%.o: %.c | $(OBJ)/cases-list
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
+$(OBJ32)/%.o: %.c | deps-build $(OBJ)/cases-list
 	@mkdir -p $(@D)
-	$(CC32) $(CFLAGS32) -MMD -MP -c -o $@ $<
+	$(call say,CC32,$<)
+	$(Q)$(CC32) $(CFLAGS32) -MMD -MP -c -o $@ $<
 $(OBJ32)/contract_table.o: $(OBJ)/contract_table.c
 	@mkdir -p $(@D)
-	$(CC32) $(CFLAGS32) -c -o $@ $<
+	$(call say,CC32,$<)
+	$(Q)$(CC32) $(CFLAGS32) -c -o $@ $<
 
 # what the program says of itself must not be older than the program
 $(OBJ)/lib/record.o: CFLAGS += -DSUITE_VERSION='"$(VERSION)"'
