@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "case.h"
+#include "own.h"
 
 /* As linux/fs.h has them; the headers here may be older. */
 #define FLAG_HIPRI     0x1
@@ -143,17 +144,22 @@ CASE(io_submit, rwf_sync, "SYNC is accepted, the write is whole",
 	expect_sync(FLAG_SYNC, 0);
 }
 
-/* The line of a file in sysfs about this block device, "" without one. */
+/*
+ * The line of a file in sysfs about this block device, or the one that a file
+ * is on; "" without one.
+ */
 static const char *device_line(int fd, const char *name)
 {
 	static char line[300];
 	char path[100];
 	struct stat st;
+	dev_t device;
 	FILE *f;
 
 	REQUIRE(!fstat(fd, &st));
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s",
-		 major(st.st_rdev), minor(st.st_rdev), name);
+	device = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(device),
+		 minor(device), name);
 	f = fopen(path, "re");
 	if (!f || !fgets(line, sizeof(line), f))
 		line[0] = '\0';
@@ -216,6 +222,62 @@ CASE(io_submit, sync_fd_flushes,
 	expect_durable(0, O_SYNC | O_DIRECT);
 	expect_durable(0, O_DSYNC);
 	expect_durable(0, O_SYNC);
+}
+
+/* Sectors that the device of a file has been sent: the 7th of its stat. */
+static long sectors_written(int fd)
+{
+	long n;
+
+	REQUIRE(sscanf(device_line(fd, "stat"), "%*d %*d %*d %*d %*d %*d %ld",
+		       &n) == 1);
+	return n;
+}
+
+/* Until a write now gives the file another time than it has. */
+static void wait_for_tick(int fd)
+{
+	struct timespec now;
+	struct stat st;
+
+	REQUIRE(!fstat(fd, &st));
+	do {
+		clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	} while (now.tv_sec == st.st_mtim.tv_sec &&
+		 now.tv_nsec <= st.st_mtim.tv_nsec);
+}
+
+/* Overwriting a block changes nothing of the file but its times. */
+static void expect_times_written(const char *dir, uint32_t flag, int open_flags)
+{
+	int fd = keep(open(file_in(dir, "file"),
+			   O_CREAT | O_RDWR | O_CLOEXEC | open_flags, 0600));
+	unsigned char *out = io_buffer(PAGE_SIZE);
+	aio_handle ctx = new_context(1);
+	struct iocb iocb;
+	long before;
+
+	REQUIRE(pwrite(fd, out, PAGE_SIZE, 0) == (ssize_t)PAGE_SIZE &&
+		!fsync(fd));
+	wait_for_tick(fd);
+	before = sectors_written(fd);
+	prep_write(&iocb, fd, out, PAGE_SIZE, 0);
+	EXPECT_EQ((long)PAGE_SIZE, outcome(ctx, with(flag, &iocb)));
+	EXPECT_GT((long)PAGE_SIZE / 512, sectors_written(fd) - before);
+	drop(fd);
+}
+
+/* DSYNC leaves the times for later, and ext4 then writes the data alone. */
+CASE(io_submit, sync_writes_times,
+     "a finished SYNC or O_SYNC write has written the file's times, too",
+     .clause = "ops.pwrite.sync_times", .needs = "mkfs_ext4")
+{
+	const char *dir = own_filesystem("ext4");
+
+	expect_times_written(dir, FLAG_SYNC, 0);
+	expect_times_written(dir, FLAG_SYNC, O_DIRECT);
+	expect_times_written(dir, 0, O_SYNC);
+	expect_times_written(dir, 0, O_SYNC | O_DIRECT);
 }
 
 /* --- APPEND and NOAPPEND --- */
