@@ -612,7 +612,8 @@ CASE(io_submit, rwf_atomic_unknown, "ATOMIC is EOPNOTSUPP before it was known",
 
 CASE(io_submit, rwf_atomic_device,
      "ATOMIC is done by a device that can, and refused by one that cannot",
-     .clause = "io_submit.rw_flags.atomic", .on = ON_BLOCK)
+     .clause = "io_submit.rw_flags.atomic", .on = ON_BLOCK,
+     .every_device = true)
 {
 	struct storage storage = open_storage(O_RDWR | O_DIRECT);
 	unsigned char *out, *in;
