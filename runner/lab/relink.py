@@ -193,7 +193,9 @@ class Linker:
         return re.sub(r"(?<![\w./-])fs/aio\.o\b", "{out}", saved)
 
     def _link_flags(self) -> tuple[list[str], list[str]]:
-        saved = _saved_command(self.objects / ".vmlinux.cmd")
+        # later kernels link vmlinux.unstripped, and cut vmlinux out of that
+        commands = [self.objects / f".vmlinux{end}.cmd" for end in (".unstripped", "")]
+        saved = _saved_command(next(path for path in commands if path.exists()))
         match = re.search(r'link-vmlinux\.sh "([^"]*)" "([^"]*)" "([^"]*)"', saved)
         if match is None:
             raise LabError(f"{self.objects}: how vmlinux was linked is not recorded")
@@ -216,31 +218,42 @@ class Linker:
             *("--start-group", *self._libraries, "--end-group", str(table)),
         ]
         self._run(command, cwd=self.objects)
-        names = subprocess.run(
-            ["nm", "-n", str(out)], stdout=subprocess.PIPE, check=True
-        ).stdout
+        return out, self._symbols(out)
+
+    def _symbols(self, kernel: Path) -> bytes:
+        """Return the symbols that kallsyms gets, as scripts/mksysmap chooses them."""
         script = self.image.source / "scripts/mksysmap"
-        symbols = subprocess.run(
-            ["sed", "-f", str(script)],
-            input=names,
-            stdout=subprocess.PIPE,
-            check=True,
-        ).stdout
-        return out, symbols
+        listing = kernel.with_suffix(".symbols")
+        if script.read_text(encoding="utf-8").startswith("#!/bin/sed"):
+            listing.write_text(self._run(["nm", "-n", str(kernel)]), encoding="utf-8")
+            return self._run(["sed", "-f", str(script), str(listing)]).encode()
+        self._run(["env", "NM=nm", "sh", str(script), str(kernel), str(listing)])
+        return listing.read_bytes()
 
     def _kallsyms(self, symbols: bytes) -> str:
         listing = self.place / f"symbols.{os.getpid()}.{id(symbols)}"
         listing.write_bytes(symbols)
-        command = [str(self.objects / "scripts/kallsyms")]
-        config = (self.objects / ".config").read_text(encoding="utf-8")
-        if "CONFIG_KALLSYMS_ALL=y" in config:
-            command.append("--all-symbols")
-        if "CONFIG_KALLSYMS_ABSOLUTE_PERCPU=y" in config:
-            command.append("--absolute-percpu")
+        command = [str(self.objects / "scripts/kallsyms"), *self._kallsyms_options()]
         try:
             return self._run([*command, str(listing)], cwd=self.objects)
         finally:
             listing.unlink()
+
+    def _kallsyms_options(self) -> list[str]:
+        """Return the options that this kernel's link-vmlinux.sh gives kallsyms."""
+        script = (self.image.source / "scripts/link-vmlinux.sh").read_text()
+        config = (self.objects / ".config").read_text(encoding="utf-8").splitlines()
+        found = re.findall(
+            r'if (is_enabled [^;]*); then\s+kallsymopt="\$\{kallsymopt\} (--[\w-]+)"',
+            script,
+        )
+        return [
+            option
+            for condition, option in found
+            if any(
+                f"{name}=y" in config for name in re.findall(r"CONFIG_\w+", condition)
+            )
+        ]
 
     def _assemble(self, assembly: Path) -> Path:
         """Assemble the symbol table ``assembly``; return the object."""
