@@ -327,9 +327,12 @@ NEED(compaction, "memory that can be compacted")
 	return made(open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC));
 }
 
-NEED(nodes2, "two memory nodes")
+/* One without CONFIG_NUMA_MIGRATION (7.3) has the nodes and not the call. */
+NEED(nodes2, "two memory nodes, and move_pages(2)")
 {
 	if (access("/sys/devices/system/node/node1", F_OK))
 		return "there is one";
+	if (syscall(SYS_move_pages, 0, 0ul, NULL, NULL, NULL, 0))
+		return strerror(errno);
 	return NULL;
 }
