@@ -105,13 +105,15 @@ static int by_id(const void *a, const void *b)
 /*
  * What a raw call promises it promises 32-bit programs too. Those have no
  * libfiu, and no faults. A case that has the machine to itself is about what
- * the kernel counts: libaio cannot tell it anything that the raw call has not.
+ * the kernel counts: libaio cannot tell it anything that the raw call has not,
+ * and 32-bit programs only in io_setup(), which is another function for them.
  */
 static unsigned int flavours_of(const struct aio_case *c)
 {
-	unsigned int bits = c->flavours ? c->flavours
-			    : c->serial ? RAW
-					: RAW | LIBAIO;
+	unsigned int bits = c->flavours			   ? c->flavours
+			    : !c->serial		   ? RAW | LIBAIO
+			    : strcmp(c->suite, "io_setup") ? NATIVE
+							   : RAW;
 
 	if (bits & RAW && (bits & NATIVE) != NATIVE && !c->fault)
 		bits |= COMPAT32;

@@ -97,8 +97,7 @@ CASE(io_destroy, delayed_last, "the last one that was submitted decides",
 
 CASE(io_destroy, delayed_exit,
      "a process that leaves a slow disk busy stays until that is through",
-     .clause = "io_destroy.exit.in_flight", .needs = "null_blk",
-     .flavours = RAW, .serial = true)
+     .clause = "io_destroy.exit.in_flight", .needs = "null_blk", .serial = true)
 {
 	enum { CONTEXTS = 3 };
 	int64_t *begin = shared_memory(sizeof(*begin));

@@ -240,7 +240,7 @@ static void leave_in_flight(struct endpoints *endpoints)
 CASE(io_destroy, endpoint_exit,
      "an exit cancels what a driver can cancel, in all contexts",
      .clause = "io_destroy.exit.in_flight", .needs = "functionfs",
-     .flavours = RAW, .serial = true)
+     .serial = true)
 {
 	struct endpoints *endpoints = endpoints_open();
 	pid_t pid = child_fork();
@@ -257,7 +257,7 @@ CASE(io_destroy, endpoint_exit,
 CASE(io_destroy, endpoint_killed,
      "SIGKILL cancels it too: the process is gone without the host",
      .clause = "io_destroy.exit.killed", .needs = "functionfs task_syscall",
-     .flavours = RAW, .serial = true)
+     .serial = true)
 {
 	struct endpoints *endpoints = endpoints_open();
 	pid_t pid = child_fork();
@@ -282,8 +282,7 @@ EXEC_BODY(endpoint_is_free)
 }
 
 CASE(io_destroy, endpoint_exec, "execve() cancels it before it goes on",
-     .clause = "io_destroy.exec.gone", .needs = "functionfs", .flavours = RAW,
-     .serial = true)
+     .clause = "io_destroy.exec.gone", .needs = "functionfs", .serial = true)
 {
 	struct endpoints *endpoints = endpoints_open();
 	pid_t pid = child_fork();

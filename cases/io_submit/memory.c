@@ -44,7 +44,7 @@ static long slab_kib(void)
 
 CASE(io_submit, refused_memory_back, "a refused iocb keeps no memory",
      .clause = "io_submit.count.refused_leaves_nothing", .needs = "slab_counts",
-     .serial = true, .flavours = RAW)
+     .serial = true)
 {
 	aio_handle ctx = new_context(1);
 	const struct refusal *refusal;
@@ -64,7 +64,7 @@ CASE(io_submit, refused_memory_back, "a refused iocb keeps no memory",
 
 CASE(io_submit, finished_memory_back, "a finished request keeps no memory",
      .clause = "io_submit.count", .needs = "eventfd slab_counts",
-     .serial = true, .flavours = RAW)
+     .serial = true)
 {
 	int ready = open_eventfd(1, 0), later = open_eventfd(0, 0);
 	aio_handle ctx = new_context(3);
@@ -89,7 +89,7 @@ CASE(io_submit, finished_memory_back, "a finished request keeps no memory",
 /* A full ring is noticed when the memory of the request is already there. */
 CASE(io_submit, full_memory_back, "a request that found no slot keeps none",
      .clause = "io_submit.eagain.nothing_lost", .needs = "slab_counts",
-     .serial = true, .flavours = RAW)
+     .serial = true)
 {
 	aio_handle ctx = new_context(1);
 	struct iocb iocb;
@@ -139,8 +139,7 @@ static void expect_vectors_back(int fd, int opcode, int64_t offset, long wanted)
 
 CASE(io_submit, segments_memory_back,
      "the copy of the segments is freed when the request ends",
-     .clause = "io_submit.vector_free", .needs = "slab_counts", .serial = true,
-     .flavours = RAW)
+     .clause = "io_submit.vector_free", .needs = "slab_counts", .serial = true)
 {
 	int in = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC));
 	int out = keep(open("/dev/null", O_WRONLY | O_CLOEXEC));
@@ -152,7 +151,7 @@ CASE(io_submit, segments_memory_back,
 CASE(io_submit, segments_memory_back_direct,
      "so it is of a request that was in flight when the call returned",
      .clause = "io_submit.vector_free", .needs = "slab_counts", .serial = true,
-     .on = ON_ANY, .flavours = RAW)
+     .on = ON_ANY)
 {
 	struct storage storage = open_storage(O_RDWR | O_DIRECT);
 	struct iovec block = { io_buffer(storage.block), storage.block };
@@ -166,7 +165,7 @@ CASE(io_submit, segments_memory_back_direct,
 CASE(io_submit, segments_memory_back_refused,
      "the copy of the segments is freed when the request is refused",
      .clause = "io_submit.count.refused_leaves_nothing", .needs = "slab_counts",
-     .serial = true, .flavours = RAW)
+     .serial = true)
 {
 	int in = keep(open("/dev/zero", O_RDONLY | O_CLOEXEC));
 	int out = keep(open("/dev/null", O_WRONLY | O_CLOEXEC));

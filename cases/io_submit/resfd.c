@@ -603,7 +603,7 @@ CASE(io_submit, resfd_freed, "an eventfd is free after the completion",
 CASE(io_submit, resfd_freed_when_refused,
      "a refused iocb leaves no reference on its eventfd",
      .clause = "io_submit.count.refused_leaves_nothing", .needs = "eventfd",
-     .serial = SERIAL_BODY, .flavours = RAW)
+     .serial = SERIAL_BODY)
 {
 	int efd = open_eventfd(0, 0), i;
 	long first = eventfd_id(efd);

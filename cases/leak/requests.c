@@ -198,7 +198,7 @@ static void refuse(unsigned int times)
 
 CASE(leak, requests_failed, "requests that are refused leave nothing behind",
      .clause = "leak.requests_failed", .needs = "slab_counts eventfd",
-     .serial = true, .flavours = RAW, .on = ON_FILE, .time_limit = 60)
+     .serial = true, .on = ON_FILE, .time_limit = 60)
 {
 	set_stage();
 	EXPECT_NO_LEAK(refuse, TIMES);
@@ -229,7 +229,7 @@ static void segments(unsigned int times)
 
 CASE(leak, segments, "vectors of many segments leave nothing behind",
      .clause = "leak.segments", .needs = "slab_counts eventfd", .serial = true,
-     .flavours = RAW, .on = ON_FILE, .time_limit = 60)
+     .on = ON_FILE, .time_limit = 60)
 {
 	set_stage();
 	EXPECT_NO_LEAK(segments, TIMES);
