@@ -477,6 +477,27 @@ CASE(io_getevents, wake_raised_min,
 		EXPECT_EVENT(&events[i], &iocbs[i], POLLIN);
 }
 
+CASE(io_getevents, wake_more_than_ring,
+     "a waiter for more events than the ring holds gets all of them",
+     .clause = "io_getevents.wake.raised_min", .needs = "eventfd task_syscall",
+     .flavours = RAW | LIBAIO | PGETEVENTS)
+{
+	aio_handle ctx = new_context(1);
+	unsigned int nr = ring_of(ctx)->nr, fits = ring_capacity(nr);
+	unsigned int all = nr + 3, i;
+	struct io_event *events = GUARDED_ARRAY(struct io_event, all);
+	struct waiter *waiter;
+
+	stage_complete(ctx, fits, 0);
+	waiter = waiter_run(ctx, all, all, events, NULL);
+	for (i = fits; i < all; i++) {
+		ASSERT_TRUE(waiter_asleep(waiter));
+		stage_complete(ctx, 1, i);
+	}
+	ASSERT_EQ(all, waiter_result(waiter));
+	EXPECT_NUMBERED(events, all, 0);
+}
+
 CASE(io_getevents, wake_taken,
      "a waiter that finds its event taken sleeps, and is woken by the next",
      .clause = "io_getevents.wake.taken", .needs = "eventfd task_syscall",
