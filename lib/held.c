@@ -35,6 +35,7 @@ struct held {
 	atomic_uint served; /* orders that are done */
 	atomic_uint ready;  /* poll(2) events */
 	atomic_uint polls;  /* that came */
+	atomic_uint asked;  /* by the last of them */
 	int orders[2];
 	unsigned int ordered;
 	pid_t server;
@@ -235,6 +236,8 @@ static void serve_request(struct held *held)
 	case FUSE_POLL:
 		polled = ((struct fuse_poll_in *)arg)->kh;
 		request.ready = atomic_load(&held->ready);
+		atomic_store(&held->asked,
+			     ((struct fuse_poll_in *)arg)->events);
 		atomic_fetch_add(&held->polls, 1);
 		request.offset = HELD_POLL(polls_held);
 		hold_or_finish(held, request);
@@ -451,6 +454,11 @@ void held_ready(struct held *held, unsigned int events)
 unsigned int held_polls(struct held *held)
 {
 	return atomic_load(&held->polls);
+}
+
+unsigned int held_asked(struct held *held)
+{
+	return atomic_load(&held->asked);
 }
 
 void held_wake(struct held *held)

@@ -71,6 +71,8 @@ void release_all(struct held *held);
 void held_ready(struct held *held, unsigned int events);
 /* held_polls() - how often it was asked. */
 unsigned int held_polls(struct held *held);
+/* held_asked() - for which events it was asked last. */
+unsigned int held_asked(struct held *held);
 /* held_wake() - wake who polls it, without a word of what for. */
 void held_wake(struct held *held);
 

@@ -107,6 +107,34 @@ CASE(ops, poll_look_once, "the worker looks once for each wake-up, and no more",
 	EXPECT_EQ(4, held_polls(look.held));
 }
 
+/* Some files look at nothing that they are not asked for. */
+CASE(ops, poll_look_asks,
+     "submission and the worker ask for what the POLL is for, and for errors",
+     .clause = "ops.poll.look.asks", .needs = "held")
+{
+	static const unsigned int sets[] = {
+		POLLIN,	    POLLOUT,
+		POLLPRI,    POLLIN | POLLRDHUP,
+		POLLRDNORM, POLLIN | POLLOUT | POLLPRI,
+	};
+	unsigned int i, all;
+
+	for (i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+		struct look look = new_look();
+
+		ROUND("events 0x%x", sets[i]);
+		all = sets[i] | POLLERR | POLLHUP;
+		look.iocb->aio_buf = sets[i];
+		stage_submit(look.ctx, look.iocb);
+		EXPECT_EQ(all, held_asked(look.held));
+		held_ready(look.held, sets[i]);
+		held_wake(look.held);
+		expect_event(&look, sets[i]);
+		EXPECT_EQ(2, held_polls(look.held));
+		EXPECT_EQ(all, held_asked(look.held));
+	}
+}
+
 CASE(ops, poll_look_cancel, "cancelled while the worker looks: one event",
      .clause = "ops.poll.look.cancel", .needs = "held")
 {
