@@ -95,8 +95,10 @@ class Linker:
                 cwd=self.objects,
             )
             unit = self.objects / UNIT
-            (self.place / "kallsyms.S").write_text(self._kallsyms(b""))
-            empty = self._assemble(self.place / "kallsyms.S")
+            empty = None
+            if ".tmp_vmlinux0.syms" in self._link_script():
+                (self.place / "kallsyms.S").write_text(self._kallsyms(b""))
+                empty = self._assemble(self.place / "kallsyms.S")
             _, symbols = self._link(unit, empty, self.place / "vmlinux")
             (self.place / "kallsyms.S").write_text(self._kallsyms(symbols))
             self._assemble(self.place / "kallsyms.S")
@@ -207,15 +209,24 @@ class Linker:
         ]
         return [match.group(1), *flags], libraries
 
-    def _link(self, unit: Path, table: Path, out: Path) -> tuple[Path, bytes]:
-        """Link a kernel; return it and its symbols as kallsyms wants them."""
+    def _link_script(self) -> str:
+        """Return the text of scripts/link-vmlinux.sh."""
+        return (self.image.source / "scripts/link-vmlinux.sh").read_text()
+
+    def _link(self, unit: Path, table: Path | None, out: Path) -> tuple[Path, bytes]:
+        """Link a kernel; return it and its symbols as kallsyms wants them.
+
+        Without a table its symbols are weak, in kernels in which one of nothing
+        cannot be made.
+        """
         command = [
             *self._flags,
             "--strip-debug",
             "--script=arch/x86/kernel/vmlinux.lds",
             *("-o", str(out)),
             *(str(self.rest), str(unit), *self._last),
-            *("--start-group", *self._libraries, "--end-group", str(table)),
+            *("--start-group", *self._libraries, "--end-group"),
+            *([str(table)] if table else []),
         ]
         self._run(command, cwd=self.objects)
         return out, self._symbols(out)
@@ -241,11 +252,10 @@ class Linker:
 
     def _kallsyms_options(self) -> list[str]:
         """Return the options that this kernel's link-vmlinux.sh gives kallsyms."""
-        script = (self.image.source / "scripts/link-vmlinux.sh").read_text()
         config = (self.objects / ".config").read_text(encoding="utf-8").splitlines()
         found = re.findall(
             r'if (is_enabled [^;]*); then\s+kallsymopt="\$\{kallsymopt\} (--[\w-]+)"',
-            script,
+            self._link_script(),
         )
         return [
             option
@@ -269,8 +279,7 @@ class Linker:
     def _sort_tables(self, kernel: Path) -> None:
         """Sort the exception table, as the kernel expects to find it."""
         command = [str(self.objects / "scripts/sorttable")]
-        text = (self.image.source / "scripts/link-vmlinux.sh").read_text()
-        if "sorttable -s" in text:
+        if "sorttable -s" in self._link_script():
             listing = kernel.with_suffix(".sizes")
             listing.write_text(self._run(["nm", "-S", str(kernel)]), encoding="utf-8")
             command += ["-s", str(listing)]
