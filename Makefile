@@ -60,11 +60,12 @@ OBJECTS32    := $(SOURCES32:%.c=$(OBJ32)/%.o)
 ARCHIVE32    := $(OBJ32)/lib.a
 LIB_OBJECTS32 := $(LIB_SOURCES32:%.c=$(OBJ32)/%.o) $(OBJ32)/contract_table.o
 # a warning that only this build gives is no reason for having none of it
-CFLAGS32     := $(filter-out -Werror,$(CFLAGS)) -DAIOABI_COMPAT32
+CFLAGS32     := $(filter-out -Werror,$(CFLAGS)) -Wno-format-truncation \
+		-DAIOABI_COMPAT32
 # the points under other people's programs
 PRELOAD	     := $(BUILD)/libaiofault.so
 PRELOAD_SOURCES := fault/preload.c fault/control.c fault/points.c fault/call.c \
-		   fault/ring.c lib/flavour_raw.c
+		   fault/ring.c lib/copy.c lib/flavour_raw.c
 PRELOAD_OBJECTS := $(PRELOAD_SOURCES:%.c=$(OBJ)/preload/%.o)
 # cases that misbehave, to test the harness
 HARNESS	     := $(BUILD)/aioabi-harness

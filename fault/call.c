@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/aio_abi.h>
 
+#include "copy.h"
 #include "points.h"
 
 /* What cannot be read is the kernel's to refuse. */
@@ -11,7 +12,7 @@ static bool timeout_is_zero(const struct aio_args *args)
 	struct timespec timeout;
 
 	return args->timeout &&
-	       fault_get(&timeout, args->timeout, sizeof(timeout)) &&
+	       copy_checked(&timeout, args->timeout, sizeof(timeout)) &&
 	       !timeout.tv_sec && !timeout.tv_nsec;
 }
 
@@ -51,8 +52,8 @@ long submit_fails(const struct aio_args *args, int info)
 	struct iocb *first;
 
 	if (info == ENOMEM && args->nr > 0 &&
-	    fault_get(&first, args->iocbpp, sizeof(first)))
-		fault_put(&first->aio_key, &key, sizeof(key));
+	    copy_checked(&first, args->iocbpp, sizeof(first)))
+		copy_checked(&first->aio_key, &key, sizeof(key));
 	return -info;
 }
 

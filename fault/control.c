@@ -6,7 +6,6 @@
 #define FIU_ENABLE
 #include <fiu.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #define EVENTS "aio/event"
@@ -19,22 +18,6 @@ static struct fault_counts own_counts[FAULT_POINTS_MAX];
 static struct fault_counts *counts = own_counts;
 static uint64_t masks[FAULT_POINTS_MAX];
 static __thread bool missed;
-
-bool fault_get(void *to, const void *from, unsigned long len)
-{
-	struct iovec local = { to, len }, remote = { (void *)from, len };
-
-	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) ==
-	       (ssize_t)len;
-}
-
-bool fault_put(void *to, const void *from, unsigned long len)
-{
-	struct iovec local = { (void *)from, len }, remote = { to, len };
-
-	return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) ==
-	       (ssize_t)len;
-}
 
 static unsigned int index_of(const struct fault_point *point)
 {

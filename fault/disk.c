@@ -27,6 +27,7 @@
 #include "modules.h"
 #include "needs.h"
 #include "own.h"
+#include "copy.h"
 #include "points.h"
 #include "report.h"
 
@@ -454,8 +455,8 @@ static bool get_iocb(const struct aio_args *args, long k, struct iocb *iocb)
 {
 	struct iocb *address;
 
-	return fault_get(&address, &args->iocbpp[k], sizeof(address)) &&
-	       fault_get(iocb, address, sizeof(*iocb));
+	return copy_checked(&address, &args->iocbpp[k], sizeof(address)) &&
+	       copy_checked(iocb, address, sizeof(*iocb));
 }
 
 /* Only what ends by itself can be waited for. */

@@ -58,13 +58,6 @@ long fault_make(const struct aio_args *args);
  */
 bool fault_ask(const char *name, int *info);
 
-/*
- * fault_get(), fault_put() - copy from and to memory of the program that may
- * not be there, as the kernel does.
- */
-bool fault_get(void *to, const void *from, unsigned long len);
-bool fault_put(void *to, const void *from, unsigned long len);
-
 /* --- the ring of ours (ring.c) --- */
 
 /* Whether contexts that are made now get one. */

@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "copy.h"
 #include "points.h"
 #include "ring.h"
 
@@ -291,7 +292,7 @@ long fault_ring_setup(unsigned int nr_events, aio_handle *ctxp)
 	struct own_ring *own;
 	long result;
 
-	if (!fault_get(&old, ctxp, sizeof(old)))
+	if (!copy_checked(&old, ctxp, sizeof(old)))
 		return -EFAULT;
 	if (old)
 		return -EINVAL;
@@ -302,7 +303,7 @@ long fault_ring_setup(unsigned int nr_events, aio_handle *ctxp)
 	handle = own ? (aio_handle)own->ring : 0;
 	if (!own || !pump_start(own)) {
 		result = -ENOMEM;
-	} else if (!fault_put(ctxp, &handle, sizeof(handle))) {
+	} else if (!copy_checked(ctxp, &handle, sizeof(handle))) {
 		result = -EFAULT;
 	}
 	if (result) {
@@ -429,7 +430,7 @@ static long request_take_over(struct request *request)
 		request->eventfd = (int)iocb->aio_resfd;
 		iocb->aio_flags &= ~(uint32_t)IOCB_FLAG_RESFD;
 	}
-	return fault_put(&request->theirs->aio_key, &key, sizeof(key))
+	return copy_checked(&request->theirs->aio_key, &key, sizeof(key))
 		       ? 0
 		       : -EFAULT;
 }
@@ -441,7 +442,7 @@ static long submit_to(struct own_ring *own, struct iocb *theirs)
 	struct request *request;
 	long result;
 
-	if (!fault_get(&copy, theirs, sizeof(copy)))
+	if (!copy_checked(&copy, theirs, sizeof(copy)))
 		return -EFAULT;
 	if (copy.aio_reserved2 || (ssize_t)copy.aio_nbytes < 0)
 		return -EINVAL;
@@ -474,7 +475,7 @@ static long ring_submit(struct own_ring *own, long nr, struct iocb **iocbpp)
 		return -EINVAL;
 	for (i = 0; i < nr && i < (long)own->ring->nr; i++) {
 		result = -EFAULT;
-		if (fault_get(&theirs, &iocbpp[i], sizeof(theirs)))
+		if (copy_checked(&theirs, &iocbpp[i], sizeof(theirs)))
 			result = submit_to(own, theirs);
 		if (result < 0)
 			break;
@@ -489,7 +490,7 @@ static long ring_cancel(struct own_ring *own, struct iocb *theirs,
 	uint32_t key;
 	unsigned int i;
 
-	if (!fault_get(&key, &theirs->aio_key, sizeof(key)))
+	if (!copy_checked(&key, &theirs->aio_key, sizeof(key)))
 		return -EFAULT;
 	pthread_mutex_lock(&own->lock);
 	for (i = 0; i < own->room && !key; i++)
@@ -510,8 +511,8 @@ static long reap_some(struct own_ring *own, struct io_event *events, long n)
 	for (i = 0; i < n && unread(own); i++) {
 		unsigned int head = ring->head % ring->nr;
 
-		if (!fault_put(&events[i], (const void *)&ring->events[head],
-			       sizeof(*events)))
+		if (!copy_checked(&events[i], (const void *)&ring->events[head],
+				  sizeof(*events)))
 			return -EFAULT;
 		ring->head = (head + 1) % ring->nr;
 	}
@@ -526,7 +527,7 @@ static bool deadline_of(const struct timespec *timeout, int64_t *deadline)
 	*deadline = FOR_EVER;
 	if (!timeout)
 		return true;
-	if (!fault_get(&ts, timeout, sizeof(ts)))
+	if (!copy_checked(&ts, timeout, sizeof(ts)))
 		return false;
 	if (!ts.tv_sec && !ts.tv_nsec)
 		*deadline = AT_ONCE;
@@ -607,7 +608,7 @@ static long ring_reap_call(struct own_ring *own, const struct aio_args *args)
 	if (!deadline_of(args->timeout, &deadline))
 		return -EFAULT;
 	if (args->call == CALL_PGETEVENTS_USIG) {
-		if (mask && !fault_get(&usig, mask, sizeof(usig)))
+		if (mask && !copy_checked(&usig, mask, sizeof(usig)))
 			return -EFAULT;
 		if (usig.mask && usig.size != KERNEL_SIGSET_SIZE)
 			return -EINVAL;

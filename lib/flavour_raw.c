@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "aio.h"
+#include "copy.h"
 #include "memory.h"
 
 #define RESULT(call)                            \
@@ -90,13 +90,10 @@ const struct aio_calls raw_calls = {
 static bool take_timeout(struct timespec *to, struct timespec *timeout)
 {
 	uintptr_t page = (uintptr_t)timeout & -(uintptr_t)PAGE_SIZE;
-	struct iovec local = { to, sizeof(*to) },
-		     remote = { timeout, sizeof(*to) };
 	unsigned char there;
 
 	return !mincore((void *)page, 1, &there) && there & 1 &&
-	       process_vm_readv(getpid(), &local, 1, &remote, 1, 0) ==
-		       sizeof(*to);
+	       copy_checked(to, timeout, sizeof(*to));
 }
 
 static long time64_pgetevents_usig(aio_handle ctx, long min_nr, long nr,

@@ -327,6 +327,11 @@ NEED(compaction, "memory that can be compacted")
 	return made(open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC));
 }
 
+NEED(madvise, "madvise(2)")
+{
+	return madvise(NULL, 0, MADV_NORMAL) ? strerror(errno) : NULL;
+}
+
 /* One without CONFIG_NUMA_MIGRATION (7.3) has the nodes and not the call. */
 NEED(nodes2, "two memory nodes, and move_pages(2)")
 {

@@ -5,10 +5,10 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "case.h"
+#include "copy.h"
 
 #define LIST_MAX                                                             \
 	64	    /* requests of a list, and events, that a break looks at \
@@ -21,28 +21,9 @@ static const struct breakage *broken;
 static unsigned int broken_nth;
 static atomic_uint *made; /* children count on */
 
-/* --- memory that a case may have made unfit for it --- */
-
-static bool get(void *to, const void *from, size_t len)
-{
-	struct iovec local = { to, len }, remote = { (void *)from, len };
-
-	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) ==
-	       (ssize_t)len;
-}
-
-static bool put(const void *to, const void *from, size_t len)
-{
-	struct iovec local = { (void *)from, len },
-		     remote = { (void *)to, len };
-
-	return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) ==
-	       (ssize_t)len;
-}
-
 static void put_handle(aio_handle *ctxp, aio_handle ctx)
 {
-	put(ctxp, &ctx, sizeof(ctx));
+	copy_checked(ctxp, &ctx, sizeof(ctx));
 }
 
 static long other_errno(long result)
@@ -107,7 +88,7 @@ static long setup_handle_shifted(unsigned int nr, aio_handle *ctxp)
 	long result = kernel->setup(nr, ctxp);
 	aio_handle ctx;
 
-	if (!result && get(&ctx, ctxp, sizeof(ctx)))
+	if (!result && copy_checked(&ctx, ctxp, sizeof(ctx)))
 		put_handle(ctxp, ctx + sizeof(struct aio_ring));
 	return result;
 }
@@ -122,7 +103,7 @@ static long setup_handle_given_twice(unsigned int nr, aio_handle *ctxp)
 	if (first)
 		put_handle(ctxp, first);
 	else
-		get(&first, ctxp, sizeof(first));
+		copy_checked(&first, ctxp, sizeof(first));
 	return result;
 }
 
@@ -173,7 +154,7 @@ static long setup_then(unsigned int nr, aio_handle *ctxp,
 	long result = kernel->setup(nr, ctxp);
 	aio_handle ctx;
 
-	if (!result && get(&ctx, ctxp, sizeof(ctx)))
+	if (!result && copy_checked(&ctx, ctxp, sizeof(ctx)))
 		change(ring_of(ctx));
 	return result;
 }
@@ -380,7 +361,8 @@ static long submit_reversed(aio_handle ctx, long nr, struct iocb **list)
 	if (nr < 2 || nr > LIST_MAX)
 		return kernel->submit(ctx, nr, list);
 	for (i = 0; i < nr; i++)
-		if (!get(&reversed[nr - 1 - i], list + i, sizeof(*list)))
+		if (!copy_checked(&reversed[nr - 1 - i], list + i,
+				  sizeof(*list)))
 			return kernel->submit(ctx, nr, list);
 	return kernel->submit(ctx, nr, reversed);
 }
@@ -414,19 +396,19 @@ static long submit_changed(aio_handle ctx, long nr, struct iocb **list,
 	long result, i, n = 0;
 
 	for (i = 0; i < nr && i < LIST_MAX; i++) {
-		if (!get(&at[n], list + i, sizeof(*list)) ||
-		    !get(&saved[n], at[n], sizeof(*at[n])))
+		if (!copy_checked(&at[n], list + i, sizeof(*list)) ||
+		    !copy_checked(&saved[n], at[n], sizeof(*at[n])))
 			continue;
 		changed = saved[n];
 		change(&changed);
-		if (put(at[n], &changed, sizeof(changed)))
+		if (copy_checked(at[n], &changed, sizeof(changed)))
 			n++;
 	}
 	result = kernel->submit(ctx, nr, list);
 	while (n--) {
-		get(&saved[n].aio_key, &at[n]->aio_key,
-		    sizeof(saved[n].aio_key));
-		put(at[n], &saved[n], sizeof(saved[n]));
+		copy_checked(&saved[n].aio_key, &at[n]->aio_key,
+			     sizeof(saved[n].aio_key));
+		copy_checked(at[n], &saved[n], sizeof(saved[n]));
 	}
 	return result;
 }
@@ -472,12 +454,13 @@ static long submit_with_key(aio_handle ctx, long nr, struct iocb **list,
 	long result, i, n = 0;
 
 	for (i = 0; i < nr && i < LIST_MAX; i++)
-		if (get(&at[n], list + i, sizeof(*list)) &&
-		    get(&keys[n], &at[n]->aio_key, sizeof(keys[n])))
+		if (copy_checked(&at[n], list + i, sizeof(*list)) &&
+		    copy_checked(&keys[n], &at[n]->aio_key, sizeof(keys[n])))
 			n++;
 	result = kernel->submit(ctx, nr, list);
 	while (n--)
-		put(&at[n]->aio_key, key ? key : &keys[n], sizeof(keys[n]));
+		copy_checked(&at[n]->aio_key, key ? key : &keys[n],
+			     sizeof(keys[n]));
 	return result;
 }
 
@@ -503,14 +486,16 @@ static long submit_then_events(aio_handle ctx, long nr, struct iocb **list,
 	struct io_event event;
 	unsigned int i;
 
-	if (result <= 0 || !get(&header, (void *)ring, sizeof(header)) ||
+	if (result <= 0 ||
+	    !copy_checked(&header, (void *)ring, sizeof(header)) ||
 	    header.head >= header.nr || header.tail >= header.nr)
 		return result;
 	for (i = header.head; i != header.tail; i = (i + 1) % header.nr) {
-		if (!get(&event, (void *)&ring->events[i], sizeof(event)))
+		if (!copy_checked(&event, (void *)&ring->events[i],
+				  sizeof(event)))
 			break;
 		change(&event);
-		put((void *)&ring->events[i], &event, sizeof(event));
+		copy_checked((void *)&ring->events[i], &event, sizeof(event));
 	}
 	return result;
 }
@@ -538,7 +523,8 @@ static long submit_then_tail(aio_handle ctx, long nr, struct iocb **list,
 	volatile struct aio_ring *ring = ring_of(ctx);
 	struct aio_ring header;
 
-	if (result <= 0 || !get(&header, (void *)ring, sizeof(header)) ||
+	if (result <= 0 ||
+	    !copy_checked(&header, (void *)ring, sizeof(header)) ||
 	    header.head == header.tail || header.tail >= header.nr)
 		return result;
 	ring->tail = (header.tail + header.nr + turn) % header.nr;
@@ -559,11 +545,11 @@ static long ring_tail_unwritten(aio_handle ctx, long nr, struct iocb **list)
 {
 	volatile unsigned int *at = &ring_of(ctx)->tail;
 	unsigned int tail;
-	bool there = get(&tail, (void *)at, sizeof(tail));
+	bool there = copy_checked(&tail, (void *)at, sizeof(tail));
 	long result = kernel->submit(ctx, nr, list);
 
 	if (there)
-		put((void *)at, &tail, sizeof(tail));
+		copy_checked((void *)at, &tail, sizeof(tail));
 	return result;
 }
 
@@ -574,8 +560,8 @@ static long submit_notifies_at_once(aio_handle ctx, long nr, struct iocb **list)
 	struct iocb *at, iocb;
 
 	for (i = 0; i < result && i < LIST_MAX; i++)
-		if (get(&at, list + i, sizeof(at)) &&
-		    get(&iocb, at, sizeof(iocb)) &&
+		if (copy_checked(&at, list + i, sizeof(at)) &&
+		    copy_checked(&iocb, at, sizeof(iocb)) &&
 		    iocb.aio_flags & IOCB_FLAG_RESFD &&
 		    write((int)iocb.aio_resfd, &one, sizeof(one)) < 0)
 			break;
@@ -589,8 +575,8 @@ static void keep_files(long nr, struct iocb **list, bool notified)
 	long i;
 
 	for (i = 0; i < nr && i < LIST_MAX; i++) {
-		if (!get(&at, list + i, sizeof(at)) ||
-		    !get(&iocb, at, sizeof(iocb)))
+		if (!copy_checked(&at, list + i, sizeof(at)) ||
+		    !copy_checked(&iocb, at, sizeof(iocb)))
 			continue;
 		if (!notified)
 			fcntl((int)iocb.aio_fildes, F_DUPFD_CLOEXEC, 0);
@@ -617,8 +603,9 @@ static long submit_closes_refused(aio_handle ctx, long nr, struct iocb **list)
 	long result = kernel->submit(ctx, nr, list);
 	struct iocb *at, iocb;
 
-	if (result < 0 && get(&at, list, sizeof(at)) &&
-	    get(&iocb, at, sizeof(iocb)) && iocb.aio_fildes > STDERR_FILENO)
+	if (result < 0 && copy_checked(&at, list, sizeof(at)) &&
+	    copy_checked(&iocb, at, sizeof(iocb)) &&
+	    iocb.aio_fildes > STDERR_FILENO)
 		close((int)iocb.aio_fildes);
 	return result;
 }
@@ -688,10 +675,10 @@ static long cancel_key_ignored(aio_handle ctx, struct iocb *iocb,
 	uint32_t key = 0;
 	long result;
 
-	get(&key, &iocb->aio_key, sizeof(key));
-	put(&iocb->aio_key, &none, sizeof(none));
+	copy_checked(&key, &iocb->aio_key, sizeof(key));
+	copy_checked(&iocb->aio_key, &none, sizeof(none));
 	result = kernel->cancel(ctx, iocb, event);
-	put(&iocb->aio_key, &key, sizeof(key));
+	copy_checked(&iocb->aio_key, &key, sizeof(key));
 	return result;
 }
 
@@ -701,7 +688,7 @@ static long cancel_result_written(aio_handle ctx, struct iocb *iocb,
 	const struct io_event wrong = { WRONG, WRONG, WRONG, WRONG };
 	long result = kernel->cancel(ctx, iocb, event);
 
-	put(event, &wrong, sizeof(wrong));
+	copy_checked(event, &wrong, sizeof(wrong));
 	return result;
 }
 
@@ -850,10 +837,10 @@ static long reap_changed(const struct aio_args *r,
 	struct io_event event;
 
 	for (i = 0; i < result; i++) {
-		if (!get(&event, &r->events[i], sizeof(event)))
+		if (!copy_checked(&event, &r->events[i], sizeof(event)))
 			break;
 		change(&event);
-		put(&r->events[i], &event, sizeof(event));
+		copy_checked(&r->events[i], &event, sizeof(event));
 	}
 	return result;
 }
@@ -897,11 +884,11 @@ static long reap_events_unwritten(const struct aio_args *r)
 	struct io_event before[LIST_MAX];
 	long nr = r->nr > LIST_MAX ? LIST_MAX : r->nr, result;
 	size_t size = nr > 0 ? (size_t)nr * sizeof(*before) : 0;
-	bool saved = size && get(before, r->events, size);
+	bool saved = size && copy_checked(before, r->events, size);
 
 	result = reap(r);
 	if (saved && result > 0)
-		put(r->events, before, size);
+		copy_checked(r->events, before, size);
 	return result;
 }
 
@@ -911,10 +898,11 @@ static long reap_reversed(const struct aio_args *r)
 	long result = reap(r), i;
 
 	if (result < 2 || result > LIST_MAX ||
-	    !get(events, r->events, (size_t)result * sizeof(*events)))
+	    !copy_checked(events, r->events, (size_t)result * sizeof(*events)))
 		return result;
 	for (i = 0; i < result; i++)
-		put(&r->events[result - 1 - i], &events[i], sizeof(*events));
+		copy_checked(&r->events[result - 1 - i], &events[i],
+			     sizeof(*events));
 	return result;
 }
 
@@ -924,9 +912,10 @@ static long reap_first_dropped(const struct aio_args *r)
 	long result = reap(r);
 
 	if (result < 1 || result > LIST_MAX ||
-	    !get(events, r->events, (size_t)result * sizeof(*events)))
+	    !copy_checked(events, r->events, (size_t)result * sizeof(*events)))
 		return result;
-	put(r->events, events + 1, (size_t)(result - 1) * sizeof(*events));
+	copy_checked(r->events, events + 1,
+		     (size_t)(result - 1) * sizeof(*events));
 	return result - 1;
 }
 
@@ -940,7 +929,7 @@ static long reap_after_kept(const struct aio_args *r)
 	long result;
 
 	if (kept_of != r->ctx || r->nr < 1 ||
-	    !put(r->events, &kept, sizeof(kept)))
+	    !copy_checked(r->events, &kept, sizeof(kept)))
 		return -1;
 	kept_of = 0;
 	rest.events++;
@@ -952,7 +941,8 @@ static long reap_after_kept(const struct aio_args *r)
 
 static long keep_last(const struct aio_args *r, long result)
 {
-	if (result > 0 && get(&kept, &r->events[result - 1], sizeof(kept)))
+	if (result > 0 &&
+	    copy_checked(&kept, &r->events[result - 1], sizeof(kept)))
 		kept_of = r->ctx;
 	return result;
 }
@@ -980,7 +970,7 @@ static long reap_and_turn(const struct aio_args *r, unsigned int turn)
 	struct aio_ring header;
 	long result = reap(r);
 
-	if (result > 0 && get(&header, (void *)ring, sizeof(header)) &&
+	if (result > 0 && copy_checked(&header, (void *)ring, sizeof(header)) &&
 	    header.nr)
 		ring->head = (header.head + header.nr + turn) % header.nr;
 	return result;
@@ -1010,7 +1000,7 @@ static long reap_timeout_halved(const struct aio_args *r)
 	struct timespec half;
 	int64_t ns;
 
-	if (!get(&half, r->timeout, sizeof(half)) || half.tv_sec < 0 ||
+	if (!copy_checked(&half, r->timeout, sizeof(half)) || half.tv_sec < 0 ||
 	    half.tv_sec > 3600 || half.tv_nsec < 0 ||
 	    half.tv_nsec >= NSEC_PER_SEC)
 		return reap(r);
@@ -1042,9 +1032,10 @@ static long reap_bad_timeout_taken(const struct aio_args *r)
 {
 	struct timespec timeout;
 
-	if (r->timeout && (!get(&timeout, r->timeout, sizeof(timeout)) ||
-			   timeout.tv_sec < 0 || timeout.tv_nsec < 0 ||
-			   timeout.tv_nsec >= NSEC_PER_SEC))
+	if (r->timeout &&
+	    (!copy_checked(&timeout, r->timeout, sizeof(timeout)) ||
+	     timeout.tv_sec < 0 || timeout.tv_nsec < 0 ||
+	     timeout.tv_nsec >= NSEC_PER_SEC))
 		return reap_timeout_zero(r);
 	return reap(r);
 }
@@ -1054,7 +1045,7 @@ static long reap_timeout_written(const struct aio_args *r)
 	static const struct timespec left = { 0, WRONG };
 	long result = reap(r);
 
-	put(r->timeout, &left, sizeof(left));
+	copy_checked(r->timeout, &left, sizeof(left));
 	return result;
 }
 
@@ -1089,12 +1080,12 @@ static bool mask_of(const struct aio_args *r, sigset_t *mask)
 
 	sigemptyset(mask);
 	if (r->call == CALL_PGETEVENTS_USIG) {
-		if (!get(&usig, from, sizeof(usig)) ||
+		if (!copy_checked(&usig, from, sizeof(usig)) ||
 		    usig.size != KERNEL_SIGSET_SIZE)
 			return false;
 		from = usig.mask;
 	}
-	return get(mask, from, KERNEL_SIGSET_SIZE);
+	return copy_checked(mask, from, KERNEL_SIGSET_SIZE);
 }
 
 static long mask_not_applied(const struct aio_args *r)
@@ -1157,7 +1148,7 @@ static long mask_size_unchecked(const struct aio_args *r)
 	struct aio_usig usig;
 
 	if (r->call != CALL_PGETEVENTS_USIG ||
-	    !get(&usig, r->mask, sizeof(usig)))
+	    !copy_checked(&usig, r->mask, sizeof(usig)))
 		return reap(r);
 	usig.size = KERNEL_SIGSET_SIZE;
 	with.mask = &usig;

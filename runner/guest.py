@@ -46,11 +46,13 @@ REPORT = re.compile(
 MARK = re.compile(r"aioabi: (start|end) (\d+) ")
 STAMP = re.compile(r"^(<\d+>)?\[ *[0-9.]+\](\[ *[TC]\d+\])? ?")
 
+# Each has a value: a word alone that a kernel does not know (without sysrq, say)
+# is an argument of init for it.
 COMMAND_LINE = (
     "console=ttyS0",
     "panic=-1",
     "printk.devkmsg=on",
-    "sysrq_always_enabled",
+    "sysrq_always_enabled=1",
     "oops=panic",
     # Faster, and no less of a kernel: there is nothing here to be protected.
     "mitigations=off",
@@ -58,12 +60,12 @@ COMMAND_LINE = (
     "rcutree.jiffies_till_first_fqs=0",
     "rcutree.jiffies_till_next_fqs=0",
     # Under a loaded host a processor may stand still for long.
-    "no_timer_check",
+    "no_timer_check=1",
     "watchdog_thresh=60",
     "rcupdate.rcu_cpu_stall_timeout=120",
     "workqueue.watchdog_thresh=120",
     # Use after free and overruns of AIO's own objects.
-    "slab_nomerge",
+    "slab_nomerge=1",
     "slub_debug=FZPU,aio_kiocb,kioctx",
     "kfence.sample_interval=10",
     # The zoo's.

@@ -87,8 +87,8 @@ static void kill_batch(struct held *held, int file, unsigned int children)
 
 CASE(io_setup, eintr_killed,
      "a process killed while it waits for its address space is gone at once",
-     .clause = "io_setup.eintr", .needs = "held task_syscall aio_sysctls",
-     .serial = SERIAL_BODY)
+     .clause = "io_setup.eintr",
+     .needs = "held madvise task_syscall aio_sysctls", .serial = SERIAL_BODY)
 {
 	struct held *held;
 	int file;
@@ -109,8 +109,9 @@ static void kill_many(unsigned int times)
 
 CASE(io_setup, eintr_no_leak,
      "contexts of processes killed in io_setup() leave nothing behind",
-     .clause = "io_setup.eintr", .needs = "held task_syscall slab_counts",
-     .serial = true, .flavours = NATIVE, .time_limit = 60)
+     .clause = "io_setup.eintr",
+     .needs = "held madvise task_syscall slab_counts", .serial = true,
+     .flavours = NATIVE, .time_limit = 60)
 {
 	server = held_open(&served);
 	EXPECT_NO_LEAK(kill_many, TIMES);

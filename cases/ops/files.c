@@ -384,9 +384,9 @@ CASE(ops, file_nonblock_regular,
 	prep_write(iocb, fd, buf, LEN, 0);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
 	EXPECT_COMPLETES(ctx, iocb, LEN);
-	/* from the disk, where there is one */
+	/* from the disk, where there is one, and if the kernel takes advice */
 	REQUIRE(!fdatasync(fd));
-	REQUIRE(!posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	prep_read(iocb, fd, back, LEN, 0);
 	ASSERT_EQ(1, submit_one(ctx, iocb));
 	EXPECT_COMPLETES(ctx, iocb, LEN);

@@ -141,7 +141,7 @@ CASE(ops, poll_ready, "what is ready at submission is complete on return",
 
 CASE(ops, poll_ready_mask,
      "of what is ready at submission, res has what was asked for",
-     .clause = "ops.poll.mask")
+     .clause = "ops.poll.mask", .needs = "unix_sockets")
 {
 	static const struct {
 		unsigned int asked;

@@ -177,7 +177,7 @@ CASE(ring, map_unreachable, "the ring's file cannot be opened again",
 }
 
 CASE(ring, map_dontneed, "what is in the ring is there after MADV_DONTNEED",
-     .clause = "ring.map.dontneed")
+     .clause = "ring.map.dontneed", .needs = "madvise")
 {
 	struct io_event *events = GUARDED_ARRAY(struct io_event, EVENTS);
 	aio_handle ctx = new_context(EVENTS);
