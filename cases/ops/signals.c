@@ -92,6 +92,52 @@ CASE(ops, signal_socket, "so for a socket", .clause = "ops.signal.eintr",
 	interrupt_read(ends[0], SA_RESTART);
 }
 
+/* To fd, which is full. */
+static void interrupt_write(int fd, int flags)
+{
+	struct submission submission = { .ctx = new_context(1), .n = 1 };
+	struct iocb *iocb = GUARDED(struct iocb);
+	unsigned char *buf = io_buffer(LEN);
+	int status = fcntl(fd, F_GETFL);
+
+	REQUIRE(status >= 0 && !fcntl(fd, F_SETFL, status | O_NONBLOCK));
+	while (write(fd, buf, LEN) > 0)
+		;
+	REQUIRE(errno == EAGAIN && !fcntl(fd, F_SETFL, status));
+	submission.list[0] = prep_write(iocb, fd, buf, LEN, 0);
+	EXPECT_EQ(1, submit_interrupted(&submission, flags));
+	EXPECT_COMPLETED(submission.ctx, iocb, -EINTR);
+	EXPECT_EQ(1, signals_seen(SIGUSR1));
+}
+
+CASE(ops, signal_write_pipe,
+     "a write to a full pipe that a signal ends: EINTR in its event",
+     .clause = "ops.signal.eintr", .needs = "task_syscall")
+{
+	int ends[2];
+
+	open_pipe(ends, 0);
+	interrupt_write(ends[1], 0);
+}
+
+CASE(ops, signal_write_restart, "so with SA_RESTART: the call is not restarted",
+     .clause = "ops.signal.eintr", .needs = "task_syscall")
+{
+	int ends[2];
+
+	open_pipe(ends, 0);
+	interrupt_write(ends[1], SA_RESTART);
+}
+
+CASE(ops, signal_write_socket, "so for a socket", .clause = "ops.signal.eintr",
+     .needs = "task_syscall unix_sockets")
+{
+	int ends[2];
+
+	open_sockets(ends);
+	interrupt_write(ends[0], SA_RESTART);
+}
+
 CASE(ops, signal_batch,
      "the request after the interrupted one is submitted all the same",
      .clause = "ops.signal.eintr", .needs = "task_syscall eventfd")
