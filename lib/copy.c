@@ -32,6 +32,7 @@ static bool copy_by_pipe(void *to, const void *from, size_t len)
 
 bool copy_checked(void *to, const void *from, size_t len)
 {
+	/* cppcheck-suppress ctuuninitvar */
 	struct iovec local = { to, len }, remote = { (void *)from, len };
 	ssize_t got = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 

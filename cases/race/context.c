@@ -247,6 +247,41 @@ CASE(race, quota_last,
 	side_end(side);
 }
 
+#define LARGE 4000 /* requests: their ring takes its time */
+
+static void ask_large(void *arg)
+{
+	struct asker *asker = arg;
+
+	asker->ctx = 0;
+	asker->result = aio->setup(LARGE, &asker->ctx);
+}
+
+CASE(race, quota_refused,
+     "who is refused by the quota takes nothing of it from others meanwhile",
+     .clause = "race.quota", .needs = "root aio_sysctls cpus2",
+     .serial = SERIAL_BODY, .quota = LARGE)
+{
+	aio_handle first = new_context(1), ctx;
+	struct asker other;
+	struct side *side = side_start(ask_large, &other);
+	unsigned int i, n = rounds(LAST_ROUNDS);
+	long before = aio_nr();
+
+	EXPECT_WORKS(first, 1);
+	for (i = 0; i < n; i++) {
+		ROUND("round %u", i);
+		sysctl_set("fs/aio-max-nr", before + LARGE - 1);
+		side_go(side, i);
+		ctx = 0;
+		EXPECT_OK(aio->setup(1, &ctx));
+		side_wait(side);
+		EXPECT_EQ(-EAGAIN, other.result);
+		ASSERT_EQ(++before, aio_nr());
+	}
+	side_end(side);
+}
+
 struct destroyer {
 	aio_handle ctx;
 	long result;
@@ -260,10 +295,9 @@ static void destroy_too(void *arg)
 }
 
 #define TWICE_ROUNDS 60
+#define COUPLES	     6 /* each waits most of its time */
 
-CASE(race, destroy_twice,
-     "of two threads that destroy within nanoseconds one does",
-     .clause = "io_destroy.two_threads", .needs = "cpus2", .flavours = NATIVE)
+static void destroy_twice(void)
 {
 	struct destroyer destroyer = { 0 };
 	struct side *side = side_start(destroy_too, &destroyer);
@@ -280,4 +314,22 @@ CASE(race, destroy_twice,
 		EXPECT_TRUE(!result || !destroyer.result);
 	}
 	side_end(side);
+}
+
+CASE(race, destroy_twice,
+     "of two threads that destroy within nanoseconds one does",
+     .clause = "io_destroy.two_threads", .needs = "cpus2", .flavours = NATIVE)
+{
+	pid_t pids[COUPLES];
+	unsigned int i;
+
+	for (i = 0; i < COUPLES; i++) {
+		pids[i] = child_fork();
+		if (!pids[i]) {
+			destroy_twice();
+			child_exit(0);
+		}
+	}
+	for (i = 0; i < COUPLES; i++)
+		EXPECT_CHILD_OK(pids[i]);
 }
