@@ -75,21 +75,22 @@ static void compact(void)
 }
 
 /*
- * Filled twice: for the second time the kernel looks into the ring how many
- * were reaped.
+ * Filled until it is full: for the next time the kernel looks into the ring how
+ * many were reaped. Some slots are left with CPUs that were here before.
  */
 static void expect_slots_back(aio_handle ctx)
 {
-	long slots = ring_capacity(ring_of(ctx)->nr);
-	struct io_event *events = GUARDED_ARRAY(struct io_event, slots);
+	long slots = ring_capacity(ring_of(ctx)->nr), got;
+	struct io_event *events = GUARDED_ARRAY(struct io_event, slots + 1);
 	uint64_t number;
 
 	for (number = 0; number < 3; number++) {
-		if (!EXPECT_EQ(slots, complete_now(ctx, slots, number)) ||
-		    !EXPECT_EQ(slots,
-			       aio->getevents(ctx, slots, slots, events, NULL)))
+		got = complete_now(ctx, slots + 1, number);
+		if (!EXPECT_GE(slots / 2, got) ||
+		    !EXPECT_EQ(got,
+			       aio->getevents(ctx, got, got, events, NULL)))
 			return;
-		EXPECT_NUMBERED(events, (unsigned int)slots, number);
+		EXPECT_NUMBERED(events, (unsigned int)got, number);
 	}
 }
 
