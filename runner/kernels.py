@@ -34,6 +34,7 @@ IMAGE = re.compile(r"linux-(image|binary)-([0-9]+\.[0-9].*-amd64)(-unsigned)?")
 OTHER_FLAVOURS = ("-cloud-amd64", "-rt-amd64")
 KMOD_FILES = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
 PVH_NOTE = 18  # XEN_ELFNOTE_PHYS32_ENTRY
+KASAN = b"KernelAddressSanitizer initialized"  # what a kernel that has it says
 
 
 class KernelError(Exception):
@@ -439,6 +440,8 @@ def _image_in(tree: Path) -> Path:
 def _bootable(path: Path, image: "Image", unpacked: Optional[bytes]) -> Path:
     if not unpacked or not has_pvh_entry(unpacked) or image.is_elf:
         return path
+    if KASAN in unpacked:
+        return path  # 6.1's is used before it is there, on the way from that entry
     kept = cache_dir() / "images" / f"{image.digest[:32]}.vmlinux"
     with locked(kept.parent / ".lock"):
         if not kept.exists():

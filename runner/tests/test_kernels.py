@@ -195,6 +195,13 @@ def test_a_kernel_of_ones_own(tmp_path, monkeypatch):
     assert kernel.has("PCI") is None
 
 
+def test_a_kernel_with_kasan_takes_the_long_way(tmp_path, monkeypatch):
+    monkeypatch.setenv("AIOABI_CACHE", str(tmp_path / "cache"))
+    elf = vmlinux(note(kernels.PVH_NOTE), b"Linux version 6.99 " + kernels.KASAN)
+    (tmp_path / "bzImage").write_bytes(bzimage(elf))
+    assert kernels.find(str(tmp_path / "bzImage")).boot == tmp_path / "bzImage"
+
+
 def test_the_tree_of_a_kernel(tmp_path, monkeypatch):
     monkeypatch.setenv("AIOABI_CACHE", str(tmp_path / "cache"))
     tree = tmp_path / "linux"
