@@ -36,6 +36,7 @@ struct held {
 	atomic_uint ready;  /* poll(2) events */
 	atomic_uint polls;  /* that came */
 	atomic_uint asked;  /* by the last of them */
+	atomic_uint asker;  /* its user */
 	int orders[2];
 	unsigned int ordered;
 	pid_t server;
@@ -238,6 +239,7 @@ static void serve_request(struct held *held)
 		request.ready = atomic_load(&held->ready);
 		atomic_store(&held->asked,
 			     ((struct fuse_poll_in *)arg)->events);
+		atomic_store(&held->asker, in->uid);
 		atomic_fetch_add(&held->polls, 1);
 		request.offset = HELD_POLL(polls_held);
 		hold_or_finish(held, request);
@@ -459,6 +461,11 @@ unsigned int held_polls(struct held *held)
 unsigned int held_asked(struct held *held)
 {
 	return atomic_load(&held->asked);
+}
+
+unsigned int held_asker(struct held *held)
+{
+	return atomic_load(&held->asker);
 }
 
 void held_wake(struct held *held)

@@ -73,6 +73,8 @@ void held_ready(struct held *held, unsigned int events);
 unsigned int held_polls(struct held *held);
 /* held_asked() - for which events it was asked last. */
 unsigned int held_asked(struct held *held);
+/* held_asker() - as which user it was asked last. */
+unsigned int held_asker(struct held *held);
 /* held_wake() - wake who polls it, without a word of what for. */
 void held_wake(struct held *held);
 

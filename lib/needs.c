@@ -332,6 +332,15 @@ NEED(madvise, "madvise(2)")
 	return madvise(NULL, 0, MADV_NORMAL) ? strerror(errno) : NULL;
 }
 
+NEED(mempolicy, "two memory nodes, and set_mempolicy(2)")
+{
+	if (access("/sys/devices/system/node/node1", F_OK))
+		return "there is one";
+	if (syscall(SYS_set_mempolicy, 0, NULL, 0ul))
+		return strerror(errno);
+	return NULL;
+}
+
 /* One without CONFIG_NUMA_MIGRATION (7.3) has the nodes and not the call. */
 NEED(nodes2, "two memory nodes, and move_pages(2)")
 {

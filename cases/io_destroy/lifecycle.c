@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "case.h"
+#include "copy.h"
 
 #define REQUESTS 5
 
@@ -49,6 +50,7 @@ static void destroy_sealed(void)
 	size_t size = ring_size(ring_of(ctx)->nr);
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct io_event event;
+	uint32_t magic;
 	int ends[2];
 
 	open_pipe(ends, 0);
@@ -59,6 +61,9 @@ static void destroy_sealed(void)
 	EXPECT_TRUE(is_mapped((void *)ctx));
 	EXPECT_ERR(EINVAL, aio->destroy(ctx));
 	EXPECT_ERR(EINVAL, aio->getevents(ctx, 0, 1, &event, NULL));
+	/* what was mapped is cut off once nobody looks the context up any more
+	 */
+	WAIT_FOR(!copy_checked(&magic, (void *)ctx, sizeof(magic)));
 	end_context(new_context(8));
 }
 

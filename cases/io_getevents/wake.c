@@ -6,6 +6,8 @@
  * reaper a context switch for every event, which is what min_nr is there to
  * save.
  */
+#include <stdio.h>
+
 #include "case.h"
 
 #define HOUR	   (3600 * 1000L)
@@ -405,10 +407,52 @@ CASE(io_getevents, wake_among_many,
      .clause = "io_getevents.wake.batched", .needs = "eventfd task_syscall",
      .flavours = RAW | PGETEVENTS)
 {
-	enum { OTHERS = 16 };
+	enum { OTHERS = 16, MANY = 70 };
+	unsigned int many = rounds(MANY);
 
-	expect_found_among(OTHERS, 0);
+	/* who comes last is looked at first */
+	expect_found_among(many > OTHERS ? many : OTHERS, 0);
 	expect_found_among(OTHERS, OTHERS);
+}
+
+static long procs_blocked(void)
+{
+	FILE *f = fopen("/proc/stat", "re");
+	char line[4096];
+	long n = -1;
+
+	while (f && n < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "procs_blocked %ld", &n);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+CASE(io_getevents, not_io_wait,
+     "who waits for events is not counted as waiting for I/O",
+     .clause = "io_getevents.not_io_wait", .needs = "task_syscall",
+     .flavours = RAW | PGETEVENTS)
+{
+	enum { WAITERS = 48, LOOKS = 100 };
+	struct io_event *events = GUARDED_ARRAY(struct io_event, WAITERS);
+	aio_handle ctx = new_context(1);
+	struct waiter *waiters[WAITERS];
+	unsigned int i;
+	long blocked;
+
+	if (procs_blocked() < 0)
+		SKIP("/proc/stat does not say");
+	for (i = 0; i < WAITERS; i++) {
+		waiters[i] = waiter_run(ctx, 1, 1, &events[i], NULL);
+		ASSERT_TRUE(waiter_asleep(waiters[i]));
+	}
+	/* others may wait for I/O now, but not so many all the time */
+	for (i = 0, blocked = WAITERS; i < LOOKS && blocked >= WAITERS; i++)
+		blocked = procs_blocked();
+	EXPECT_TRUE(blocked < WAITERS);
+	EXPECT_OK(aio->destroy(ctx));
+	for (i = 0; i < WAITERS; i++)
+		EXPECT_EQ(-EINVAL, waiter_result(waiters[i]));
 }
 
 /* The waiter sleeps with head near the ring's end; tail goes round it. */

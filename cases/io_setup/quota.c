@@ -163,6 +163,24 @@ CASE(io_setup, nr_wrap_quota,
 	EXPECT_EQ(0, maps_named("/[aio]"));
 }
 
+CASE(io_setup, sum_over_32bit,
+     "a sum of more than 32 bits is under a quota of more",
+     .clause = "io_setup.quota.over_32bit",
+     .needs = "root aio_sysctls wide_long", .serial = SERIAL_BODY)
+{
+	aio_handle ctx = 0, second = 0;
+	long before = aio_nr();
+
+	sysctl_set("fs/aio-max-nr", 4 * (long)EVERY);
+	ASSERT_OK(aio->setup(WRAPS_TO_TWO, &ctx));
+	ASSERT_OK(aio->setup(WRAPS_TO_TWO, &second));
+	EXPECT_EQ(before + 2 * (int64_t)WRAPS_TO_TWO, aio_nr());
+	end_context(new_context(1));
+	end_context(second);
+	end_context(ctx);
+	EXPECT_QUOTA_BACK();
+}
+
 /* The sum of two such is over any quota: on 32 bits since it wraps, too. */
 CASE(io_setup, nr_wrap_success,
      "events whose double is 2 in 32 bits are charged in full",

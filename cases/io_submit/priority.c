@@ -402,3 +402,19 @@ CASE(io_submit, priority_of_submitter_overtakes,
 
 	expect_overtakes(patient, urgent, 0);
 }
+
+static void *overtake_as_itself(void *arg)
+{
+	(void)arg;
+	expect_overtakes((struct wish){ CLASS_IDLE, CLASS_REAL_TIME },
+			 (struct wish){ CLASS_REAL_TIME, CLASS_IDLE }, 0);
+	return NULL;
+}
+
+CASE(io_submit, priority_of_thread_overtakes,
+     "and the submitting thread's, not that of the first of its process",
+     .clause = "io_submit.ioprio.reaches_device", .needs = "root null_blk",
+     .time_limit = 20)
+{
+	thread_join(thread_run(overtake_as_itself, NULL));
+}

@@ -610,7 +610,7 @@ CASE(io_submit, resfd_freed_when_refused,
 	aio_handle ctx = new_context(1);
 	const struct refusal *refusal;
 	struct iocb *iocb;
-	int ends[2];
+	int ends[2], n = (int)rounds(LEAKS_REFUSED);
 
 	drop(efd);
 	open_pipe(ends, O_NONBLOCK);
@@ -618,14 +618,14 @@ CASE(io_submit, resfd_freed_when_refused,
 		/* before that there is none to leave; others may open one */
 		if (refusal->reached < BEFORE_KEY || refusal->own_file)
 			continue;
-		for (i = 0; i < LEAKS_REFUSED; i++) {
+		for (i = 0; i < n; i++) {
 			efd = open_eventfd(0, 0);
 			iocb = refusal->spoil(notify(new_write(ends[1]), efd));
 			STAGE_EQ(-refusal->error, submit_one(ctx, iocb));
 			drop(efd);
 		}
 		efd = open_eventfd(0, 0);
-		EXPECT_LT(first + LEAKS_REFUSED, eventfd_id(efd));
+		EXPECT_LT(first + n, eventfd_id(efd));
 		drop(efd);
 	}
 }

@@ -141,7 +141,7 @@ CASE(leak, setup_failed_memory,
      .clause = "leak.setup_failed", .needs = "slab_counts", .serial = true,
      .flavours = NATIVE, .time_limit = 60)
 {
-	EXPECT_NO_LEAK(refused_by_memory, 1000);
+	EXPECT_NO_LEAK(refused_by_memory, rounds(8000));
 }
 
 /* Root may have files over the limit, so it is somebody else who asks. */

@@ -405,21 +405,81 @@ CASE(ops, fsync_creds, "the sync is done with the submitter's credentials",
 	aio_handle ctx = new_context(1);
 	struct iocb *iocb = GUARDED(struct iocb);
 	struct held *held;
-	int fd;
+	int fd, i;
 
 	held = held_open(&fd);
-	setfsgid(GROUP);
-	setfsuid(USER);
-	ASSERT_EQ(1, submit_one(ctx, prep_fsync(iocb, fd)));
-	EXPECT_COMPLETES(ctx, iocb, 0);
-	EXPECT_EQ(USER, held_last_sync(held).uid);
-	EXPECT_EQ(GROUP, held_last_sync(held).gid);
-	setfsuid(0);
-	setfsgid(0);
-	ASSERT_EQ(1, submit_one(ctx, prep_fsync(iocb, fd)));
-	EXPECT_COMPLETES(ctx, iocb, 0);
-	EXPECT_EQ(0, held_last_sync(held).uid);
-	EXPECT_EQ(0, held_last_sync(held).gid);
+	for (i = 0; i < 2; i++) {
+		ROUND("%s", i ? "FDSYNC" : "FSYNC");
+		(i ? prep_fdsync : prep_fsync)(iocb, fd);
+		setfsgid(GROUP);
+		setfsuid(USER);
+		ASSERT_EQ(1, submit_one(ctx, iocb));
+		EXPECT_COMPLETES(ctx, iocb, 0);
+		EXPECT_EQ(USER, held_last_sync(held).uid);
+		EXPECT_EQ(GROUP, held_last_sync(held).gid);
+		setfsuid(0);
+		setfsgid(0);
+		ASSERT_EQ(1, submit_one(ctx, iocb));
+		EXPECT_COMPLETES(ctx, iocb, 0);
+		EXPECT_EQ(0, held_last_sync(held).uid);
+		EXPECT_EQ(0, held_last_sync(held).gid);
+	}
+}
+
+/* What a worker does next for AIO it does as itself again. */
+CASE(ops, fsync_creds_given_back,
+     "and they are the worker's no longer when it has done the sync",
+     .clause = "ops.fsync.creds", .needs = "held root")
+{
+	enum { USER = 12345, ROUNDS = 20 };
+	aio_handle ctx = new_context(1);
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct held *held;
+	unsigned int i;
+	int fd;
+
+	/* so that it is one worker, mostly */
+	pin_to_cpu(0);
+	held = held_open(&fd);
+	for (i = 0; i < ROUNDS; i++) {
+		ROUND("round %u", i);
+		setfsuid(USER);
+		ASSERT_EQ(1, submit_one(ctx, prep_fsync(iocb, fd)));
+		EXPECT_COMPLETES(ctx, iocb, 0);
+		setfsuid(0);
+		held_ready(held, 0);
+		stage_submit(ctx, prep_poll(iocb, fd, POLLIN));
+		held_ready(held, POLLIN);
+		held_wake(held);
+		EXPECT_COMPLETES(ctx, iocb, POLLIN);
+		ASSERT_EQ(0, held_asker(held));
+	}
+}
+
+/* Each sync waits for the one before it, in a worker of its own. */
+CASE(ops, fsync_beside_many,
+     "a sync does not wait for many that hang elsewhere",
+     .clause = "ops.fsync.asynchronous", .needs = "held", .on = ON_FILE)
+{
+	enum { HANGING = 40 };
+	aio_handle ctx = new_context(HANGING + 1), other = new_context(1);
+	struct iocb *iocbs = GUARDED_ARRAY(struct iocb, HANGING + 1);
+	struct io_event *events = GUARDED_ARRAY(struct io_event, HANGING);
+	int file = scratch_file("file", O_RDWR), fd;
+	struct held *held;
+	unsigned int i;
+
+	pin_to_cpu(0);
+	held = held_open(&fd);
+	hold(held, HOLD_SYNCS);
+	for (i = 0; i < HANGING; i++)
+		ASSERT_EQ(1, submit_one(ctx, prep_fsync(&iocbs[i], fd)));
+	held_wait(held, 1);
+	ASSERT_EQ(1, submit_one(other, prep_fsync(&iocbs[i], file)));
+	EXPECT_COMPLETES(other, &iocbs[i], 0);
+	EXPECT_EQ(0, ring_unread(ctx));
+	release_all(held);
+	ASSERT_EQ(HANGING, aio->getevents(ctx, HANGING, HANGING, events, NULL));
 }
 
 struct syncer {

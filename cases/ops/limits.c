@@ -438,6 +438,7 @@ CASE(ops, freeze_after_writes,
 	int fd = keep(open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600));
 	int direct = keep(open(path, O_RDWR | O_DIRECT | O_CLOEXEC));
 	unsigned char *buf = filled_buffer(LEN);
+	struct iovec iov = { buf, LEN };
 	int round, i;
 
 	for (round = 0; round < 2; round++) {
@@ -455,6 +456,9 @@ CASE(ops, freeze_after_writes,
 			ASSERT_EQ(1, submit_one(ctx, iocb));
 			EXPECT_COMPLETES(ctx, iocb, -EFAULT);
 			prep_read(iocb, direct, buf, LEN, i * LEN);
+			ASSERT_EQ(1, submit_one(ctx, iocb));
+			EXPECT_COMPLETES(ctx, iocb, LEN);
+			prep_writev(iocb, fd, &iov, 1, i * LEN);
 			ASSERT_EQ(1, submit_one(ctx, iocb));
 			EXPECT_COMPLETES(ctx, iocb, LEN);
 			/* of nothing: one that begins nothing ends nothing */

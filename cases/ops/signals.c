@@ -40,15 +40,26 @@ static long submit_interrupted(struct submission *submission, int flags)
 	return (long)thread_join(thread);
 }
 
-static void interrupt_read(int fd, int flags)
+/* A request that waits, alone. */
+static void interrupt(struct iocb *iocb, int flags)
 {
-	struct submission submission = { .ctx = new_context(1), .n = 1 };
-	struct iocb *iocb = GUARDED(struct iocb);
+	struct submission submission = { .ctx = new_context(1),
+					 .n = 1,
+					 .list = { iocb } };
+	unsigned int seen = signals_seen(SIGUSR1);
 
-	submission.list[0] = prep_read(iocb, fd, io_buffer(LEN), LEN, 0);
 	EXPECT_EQ(1, submit_interrupted(&submission, flags));
 	EXPECT_COMPLETED(submission.ctx, iocb, -EINTR);
-	EXPECT_EQ(1, signals_seen(SIGUSR1));
+	EXPECT_EQ(seen + 1, signals_seen(SIGUSR1));
+}
+
+static void interrupt_read(int fd, int flags)
+{
+	struct iocb *iocb = GUARDED(struct iocb);
+	struct iovec iov = { io_buffer(LEN), LEN };
+
+	interrupt(prep_read(iocb, fd, iov.iov_base, LEN, 0), flags);
+	interrupt(prep_readv(iocb, fd, &iov, 1, 0), flags);
 }
 
 CASE(ops, signal_pipe,
@@ -95,19 +106,17 @@ CASE(ops, signal_socket, "so for a socket", .clause = "ops.signal.eintr",
 /* To fd, which is full. */
 static void interrupt_write(int fd, int flags)
 {
-	struct submission submission = { .ctx = new_context(1), .n = 1 };
 	struct iocb *iocb = GUARDED(struct iocb);
 	unsigned char *buf = io_buffer(LEN);
+	struct iovec iov = { buf, LEN };
 	int status = fcntl(fd, F_GETFL);
 
 	REQUIRE(status >= 0 && !fcntl(fd, F_SETFL, status | O_NONBLOCK));
 	while (write(fd, buf, LEN) > 0)
 		;
 	REQUIRE(errno == EAGAIN && !fcntl(fd, F_SETFL, status));
-	submission.list[0] = prep_write(iocb, fd, buf, LEN, 0);
-	EXPECT_EQ(1, submit_interrupted(&submission, flags));
-	EXPECT_COMPLETED(submission.ctx, iocb, -EINTR);
-	EXPECT_EQ(1, signals_seen(SIGUSR1));
+	interrupt(prep_write(iocb, fd, buf, LEN, 0), flags);
+	interrupt(prep_writev(iocb, fd, &iov, 1, 0), flags);
 }
 
 CASE(ops, signal_write_pipe,
@@ -136,6 +145,54 @@ CASE(ops, signal_write_socket, "so for a socket", .clause = "ops.signal.eintr",
 
 	open_sockets(ends);
 	interrupt_write(ends[0], SA_RESTART);
+}
+
+struct switcher {
+	int fd;
+	atomic_bool over;
+};
+
+/* It is on already: all that it costs is the lock. */
+static void *switch_on(void *arg)
+{
+	struct switcher *switcher = arg;
+
+	while (!atomic_load(&switcher->over))
+		if (pwrite(switcher->fd, "1", 1, 0) < 0 && errno != EINTR)
+			break;
+	return NULL;
+}
+
+CASE(ops, restart_refused,
+     "a write that its file wants made once more from the start: EINTR",
+     .clause = "ops.signal.restart", .needs = "root cpus2")
+{
+	static const char *const path = "/sys/devices/system/cpu/cpu1/online";
+	struct switcher switcher = { .fd = open(path, O_RDWR | O_CLOEXEC) };
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	struct iocb *iocb = GUARDED(struct iocb);
+	aio_handle ctx = new_context(1);
+	struct thread *thread;
+	struct io_event event = { 0 };
+	unsigned int i, n = rounds(20000);
+	char on = '0';
+
+	if (fd < 0 || switcher.fd < 0 || pread(fd, &on, 1, 0) != 1 || on != '1')
+		SKIP("%s does not say that it is on", path);
+	keep(fd);
+	keep(switcher.fd);
+	thread = thread_run(switch_on, &switcher);
+	for (i = 0; i < n && event.res != -EINTR; i++) {
+		prep_write(iocb, fd, "1", 1, 0);
+		ASSERT_EQ(1, submit_one(ctx, iocb));
+		ASSERT_EQ(1, aio->getevents(ctx, 1, 1, &event, NULL));
+		if (event.res != 1)
+			EXPECT_EVENT(&event, iocb, -EINTR);
+	}
+	atomic_store(&switcher.over, true);
+	thread_join(thread);
+	if (event.res == 1)
+		SKIP("it was never refused");
 }
 
 CASE(ops, signal_batch,

@@ -425,13 +425,22 @@ CASE(ops, length_clamp, "a length over the largest is cut to it",
 	struct iocb *iocb = GUARDED(struct iocb);
 	int fd = keep(open("/dev/null", O_RDWR | O_CLOEXEC));
 	unsigned int i;
+	size_t offset;
 
 	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 		ROUND("%#llx bytes", (unsigned long long)lengths[i]);
-		prep_write(iocb, fd, (void *)PAGE_SIZE, 0, 0);
-		iocb->aio_nbytes = lengths[i];
-		ASSERT_EQ(1, submit_one(ctx, iocb));
-		EXPECT_COMPLETES(ctx, iocb, MOST_BYTES);
+		for (offset = 0; offset <= PAGE_SIZE; offset += PAGE_SIZE) {
+			prep_write(iocb, fd, (void *)PAGE_SIZE, 0, offset);
+			iocb->aio_nbytes = lengths[i];
+			ASSERT_EQ(1, submit_one(ctx, iocb));
+			EXPECT_COMPLETES(ctx, iocb, MOST_BYTES);
+			/* it is the cut one that has to end before all offsets
+			 */
+			prep_read(iocb, fd, (void *)PAGE_SIZE, 0, offset);
+			iocb->aio_nbytes = lengths[i];
+			ASSERT_EQ(1, submit_one(ctx, iocb));
+			EXPECT_COMPLETES(ctx, iocb, 0);
+		}
 	}
 }
 

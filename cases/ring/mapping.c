@@ -11,6 +11,7 @@
 #include <sys/personality.h>
 
 #include "case.h"
+#include "copy.h"
 
 #define EVENTS 500 /* a ring of eight pages */
 
@@ -191,6 +192,31 @@ CASE(ring, map_dontneed, "what is in the ring is there after MADV_DONTNEED",
 	EXPECT_NUMBERED((struct io_event *)ring_of(ctx)->events, EVENTS, 0);
 	EXPECT_EQ(EVENTS - 1, aio->getevents(ctx, 0, EVENTS, events, NULL));
 	EXPECT_NUMBERED(events, EVENTS - 1, 1);
+}
+
+/* The context has each page, too, so that none is the last one's to free. */
+CASE(ring, map_pageout, "no page of the ring is taken back while it lives",
+     .clause = "ring.map.pageout", .needs = "madvise")
+{
+	struct io_event *events = GUARDED_ARRAY(struct io_event, EVENTS);
+	aio_handle ctx = new_context(EVENTS);
+	char *at = (char *)ctx;
+	size_t offset;
+
+	stage_complete(ctx, EVENTS, 0);
+	stage_reap(ctx, 1, events);
+	if (madvise(at, size_of_ring(ctx), MADV_PAGEOUT))
+		SKIP("MADV_PAGEOUT: %s", strerror(errno));
+	for (offset = 0; offset < size_of_ring(ctx); offset += PAGE_SIZE) {
+		uint32_t word;
+
+		ASSERT_TRUE(copy_checked(&word, at + offset, sizeof(word)));
+	}
+	EXPECT_EQ(1, ring_of(ctx)->head);
+	EXPECT_EQ(EVENTS, ring_of(ctx)->tail);
+	EXPECT_EQ(EVENTS - 1, aio->getevents(ctx, 0, EVENTS, events, NULL));
+	EXPECT_NUMBERED(events, EVENTS - 1, 1);
+	EXPECT_WORKS(ctx, EVENTS);
 }
 
 CASE(ring, map_mlock, "the ring can be locked into memory and let go",

@@ -7,6 +7,7 @@
  * that; between memory nodes each page can be moved for certain.
  */
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -295,6 +296,40 @@ static void move_ring_to(aio_handle ctx, int node)
 	EXPECT_EQ(0, syscall(SYS_move_pages, 0, n, pages, nodes, status, 0));
 	for (i = 0; i < n; i++)
 		EXPECT_EQ(node, status[i]);
+}
+
+/* The node of a page that is there, by the kernel's word. */
+static int node_by_policy(const void *page)
+{
+	int node = -1;
+
+	page_frame(page);
+	REQUIRE(!syscall(SYS_get_mempolicy, &node, NULL, 0ul, page,
+			 MPOL_F_NODE | MPOL_F_ADDR));
+	return node;
+}
+
+CASE(ring, node_of_policy,
+     "the ring is made on the node that the caller's memory policy names",
+     .clause = "ring.node_of_policy", .needs = "mempolicy page_frames")
+{
+	unsigned long nodes;
+	unsigned int node;
+	aio_handle ctx;
+
+	pin_to_cpu(0);
+	for (node = 0; node < 2; node++) {
+		ROUND("node %u", node);
+		nodes = 1ul << node;
+		if (syscall(SYS_set_mempolicy, MPOL_BIND, &nodes,
+			    8 * sizeof(nodes)))
+			SKIP("set_mempolicy: %s", strerror(errno));
+		ctx = 0;
+		ASSERT_OK(aio->setup(MID_EVENTS, &ctx));
+		EXPECT_EQ((int)node, node_by_policy((void *)ctx));
+		EXPECT_EQ((int)node, node_by_policy((char *)ctx + PAGE_SIZE));
+	}
+	REQUIRE(!syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0ul));
 }
 
 CASE(ring, migrate_nodes_large,
