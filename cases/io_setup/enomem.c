@@ -12,6 +12,7 @@
 
 #include "case.h"
 #include "cgroup.h"
+#include "own.h"
 #include "needs.h"
 
 #define EVENTS	      1000 /* a ring of sixteen pages */
@@ -279,6 +280,7 @@ CASE(io_setup, enomem_undone, "after many ENOMEMs the quota is what it was",
 #define RING	 4000		   /* events: a ring of 63 pages */
 #define LARGE	 (4 * RING)	   /* one that takes all that another had */
 #define CONTEXTS 10		   /* more of RING than there is room for */
+#define A_LITTLE "2162688"	   /* bytes: LIMIT and 16 pages */
 
 /*
  * In a child: until there is no room for another one, and for hardly anything
@@ -323,6 +325,8 @@ CASE(io_setup, enomem_pages,
 {
 	const char *group = own_cgroup(LIMIT);
 	aio_handle ctxs[CONTEXTS] = { 0 }, large = 0;
+	int max =
+		keep(open(file_in(group, "memory.max"), O_WRONLY | O_CLOEXEC));
 	pid_t pid = child_fork();
 	unsigned int n;
 
@@ -331,6 +335,10 @@ CASE(io_setup, enomem_pages,
 		n = fill_group(group, ctxs);
 		ASSERT_ERR(ENOMEM, aio->setup(RING, &ctxs[n]));
 		EXPECT_EQ(0, ctxs[n]);
+		/* the kernel has to look at the ring, which takes a page table
+		 */
+		REQUIRE(write(max, A_LITTLE, strlen(A_LITTLE)) ==
+			(ssize_t)strlen(A_LITTLE));
 		STAGE_OK(aio->destroy(ctxs[--n]));
 		EXPECT_ERR(ENOMEM, aio->setup(LARGE, &large));
 		EXPECT_EQ(0, large);
