@@ -431,7 +431,7 @@ static long procs_blocked(void)
 CASE(io_getevents, not_io_wait,
      "who waits for events is not counted as waiting for I/O",
      .clause = "io_getevents.not_io_wait", .needs = "task_syscall",
-     .flavours = RAW | PGETEVENTS)
+     .flavours = NATIVE)
 {
 	enum { WAITERS = 48, LOOKS = 100 };
 	struct io_event *events = GUARDED_ARRAY(struct io_event, WAITERS);

@@ -101,7 +101,8 @@ static long reap(struct timers *timers, long n)
 
 CASE(race, interrupt_completes,
      "requests end by interrupts and by calls, and somebody waits for them",
-     .clause = "race.interrupt", .needs = "timerfd task_syscall")
+     .clause = "race.interrupt", .needs = "timerfd task_syscall",
+     .flavours = NATIVE)
 {
 	struct timers timers = timers_new(16 * TIMERS);
 	struct io_event *all = GUARDED_ARRAY(struct io_event, ALL_THERE);
@@ -128,7 +129,7 @@ CASE(race, interrupt_completes,
 
 CASE(race, interrupt_refill,
      "requests end by interrupts while others are refused for want of room",
-     .clause = "race.interrupt", .needs = "timerfd")
+     .clause = "race.interrupt", .needs = "timerfd", .flavours = NATIVE)
 {
 	struct timers timers = timers_new(4 * TIMERS);
 	unsigned int i, n = rounds(ROUNDS);
@@ -170,7 +171,7 @@ static void *keep_firing(void *arg)
 
 CASE(race, interrupt_destroy,
      "a context is destroyed while interrupts wake what its requests poll",
-     .clause = "race.interrupt", .needs = "timerfd")
+     .clause = "race.interrupt", .needs = "timerfd", .flavours = NATIVE)
 {
 	struct timers timers = timers_new(1);
 	struct firing firing = { .fds = timers.fds };
