@@ -13,6 +13,7 @@
  * case could arm it, and what it gives is a disk that completes with EIO from
  * an interrupt, as null_blk and scsi_debug do.
  */
+#include "copy.h"
 #include "disk.h"
 
 #include <dirent.h>
@@ -27,7 +28,6 @@
 #include "modules.h"
 #include "needs.h"
 #include "own.h"
-#include "copy.h"
 #include "points.h"
 #include "report.h"
 

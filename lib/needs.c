@@ -332,21 +332,22 @@ NEED(madvise, "madvise(2)")
 	return madvise(NULL, 0, MADV_NORMAL) ? strerror(errno) : NULL;
 }
 
-NEED(mempolicy, "two memory nodes, and set_mempolicy(2)")
+/* What a call said that only nodes make sense of, where there are two. */
+static const char *with_two_nodes(long result)
 {
 	if (access("/sys/devices/system/node/node1", F_OK))
 		return "there is one";
-	if (syscall(SYS_set_mempolicy, 0, NULL, 0ul))
-		return strerror(errno);
-	return NULL;
+	return result ? strerror(errno) : NULL;
+}
+
+NEED(mempolicy, "two memory nodes, and set_mempolicy(2)")
+{
+	return with_two_nodes(syscall(SYS_set_mempolicy, 0, NULL, 0ul));
 }
 
 /* One without CONFIG_NUMA_MIGRATION (7.3) has the nodes and not the call. */
 NEED(nodes2, "two memory nodes, and move_pages(2)")
 {
-	if (access("/sys/devices/system/node/node1", F_OK))
-		return "there is one";
-	if (syscall(SYS_move_pages, 0, 0ul, NULL, NULL, NULL, 0))
-		return strerror(errno);
-	return NULL;
+	return with_two_nodes(
+		syscall(SYS_move_pages, 0, 0ul, NULL, NULL, NULL, 0));
 }

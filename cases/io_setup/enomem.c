@@ -12,8 +12,8 @@
 
 #include "case.h"
 #include "cgroup.h"
-#include "own.h"
 #include "needs.h"
+#include "own.h"
 
 #define EVENTS	      1000 /* a ring of sixteen pages */
 #define FEW	      1	   /* a ring of one page */

@@ -298,12 +298,12 @@ static void move_ring_to(aio_handle ctx, int node)
 		EXPECT_EQ(node, status[i]);
 }
 
-/* The node of a page that is there, by the kernel's word. */
-static int node_by_policy(const void *page)
+/* The node of a page. */
+static int node_of(aio_handle page)
 {
 	int node = -1;
 
-	page_frame(page);
+	page_frame((void *)page);
 	REQUIRE(!syscall(SYS_get_mempolicy, &node, NULL, 0ul, page,
 			 MPOL_F_NODE | MPOL_F_ADDR));
 	return node;
@@ -326,8 +326,8 @@ CASE(ring, node_of_policy,
 			SKIP("set_mempolicy: %s", strerror(errno));
 		ctx = 0;
 		ASSERT_OK(aio->setup(MID_EVENTS, &ctx));
-		EXPECT_EQ((int)node, node_by_policy((void *)ctx));
-		EXPECT_EQ((int)node, node_by_policy((char *)ctx + PAGE_SIZE));
+		EXPECT_EQ((int)node, node_of(ctx));
+		EXPECT_EQ((int)node, node_of(ctx + PAGE_SIZE));
 	}
 	REQUIRE(!syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0ul));
 }
@@ -402,17 +402,6 @@ CASE(ring, migrate_waiter,
 }
 
 /* --- while somebody reaps --- */
-
-/* The node of a page; a negative errno when it has none. */
-static int node_of(aio_handle page)
-{
-	void *pages[] = { (void *)page };
-	int status;
-
-	page_frame((void *)page);
-	REQUIRE(!syscall(SYS_move_pages, 0, 1ul, pages, NULL, &status, 0));
-	return status;
-}
 
 /*
  * The reaper holds the lock of the ring while it copies. Who moves pages does
